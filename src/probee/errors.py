@@ -1,0 +1,227 @@
+"""The error tree: every error that probee raises on purpose.
+
+    ProbeeError                           its message ends with what to do
+    ├─ CompileError(span, hint)           file:line:column, the line, a caret
+    │   ├─ ParseError     the text is not in the language
+    │   ├─ TypeMismatch   a value of the wrong type
+    │   ├─ UnknownName    a name that nothing defines; says what was perhaps meant
+    │   └─ Unsupported    legal in the language, not in probee (yet)
+    ├─ KernelError        a system call failed; also an OSError
+    │   ├─ PermissionMissing   which capability, and the command that has it
+    │   ├─ FeatureMissing      what the running kernel lacks, and since when others have it
+    │   └─ VerifierError       one or two lines, in the user's source; the whole log on demand
+    ├─ AttachError        a probe that cannot be attached, with candidates
+    ├─ BtfError           type information that is missing or broken
+    ├─ FormatError        bytes that are not what they claim to be (bundle, target file, ELF)
+    ├─ MapError           a map operation that cannot be done
+    ├─ UsageError         the command line asks for something that makes no sense
+    └─ LabError           the lab's guest failed; carries the console's last lines
+"""
+
+from __future__ import annotations
+
+
+class ProbeeError(Exception):
+    """Base of every error of probee; catching it catches all of them and nothing else."""
+
+    exit_status = 1
+
+    def report(self) -> str:
+        """Return the text a command line shows for this error, without a trailing newline."""
+        return f"ERROR: {self}"
+
+
+class Source:
+    """A named program text, which turns offsets into line and column.
+
+    A span is one int, `offset << 24 | length`, both in characters; 0 means "no place known".
+    """
+
+    __slots__ = ("_starts", "name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self._starts: list[int] | None = None
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Return (line, column), both counted from 1, of a character offset."""
+        from bisect import bisect_right
+
+        if self._starts is None:
+            starts = [0]
+            find = self.text.find
+            at = find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = find("\n", at + 1)
+            self._starts = starts
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """Return line `number` (from 1) without its newline."""
+        self.position(0)
+        assert self._starts is not None
+        if not 1 <= number <= len(self._starts):
+            return ""
+        start = self._starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : end if end >= 0 else len(self.text)]
+
+
+def make_span(start: int, end: int) -> int:
+    """Pack the character range [start, end) into one int; its length saturates at 2**24 - 1."""
+    return start << 24 | min(max(end - start, 0), 0xFFFFFF)
+
+
+def span_range(span: int) -> tuple[int, int]:
+    """Unpack a span into (start, end), character offsets."""
+    start = span >> 24
+    return start, start + (span & 0xFFFFFF)
+
+
+def locate(source: Source, span: int) -> str:
+    """Return `name:line:column[-column]` as bpftrace prints it; several lines give `name:first-last`."""
+    start, end = span_range(span)
+    line, column = source.position(start)
+    last, last_column = source.position(end)
+    if last != line:
+        return f"{source.name}:{line}-{last}"
+    return f"{source.name}:{line}:{column}-{last_column}"
+
+
+def excerpt(source: Source, span: int) -> str:
+    """Return the source line that a span begins in, and a line of carets under the span."""
+    start, end = span_range(span)
+    line, column = source.position(start)
+    text = source.line(line).replace("\t", " ")
+    width = max(1, min(end - start, len(text) - column + 1))
+    if len(text) > 160:  # a minified program: show the neighbourhood
+        left = max(0, column - 81)
+        text = text[left : left + 160]
+        column -= left
+        width = max(1, min(width, 160 - column + 1))
+    return f"{text}\n{' ' * (column - 1)}{'~' * width}"
+
+
+class CompileError(ProbeeError):
+    """The program text is at fault. `source` may be filled in by whoever knows it (see `at`)."""
+
+    def __init__(self, message: str, span: int = 0, *, hint: str = "", source: Source | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.span = span
+        self.hint = hint
+        self.source = source
+
+    def at(self, source: Source) -> CompileError:
+        """Name the text that the span points into, unless it is known already; returns self."""
+        if self.source is None:
+            self.source = source
+        return self
+
+    def report(self) -> str:
+        place = f"{locate(self.source, self.span)}: " if self.source is not None else ""
+        lines = [f"{place}ERROR: {self.message}"]
+        if self.source is not None:
+            lines.append(excerpt(self.source, self.span))
+        if self.hint:
+            lines.append(f"HINT: {self.hint}")
+        return "\n".join(lines)
+
+
+class ParseError(CompileError):
+    """The text is not in the language."""
+
+
+class TypeMismatch(CompileError):
+    """A value has a type that cannot be used here."""
+
+
+class UnknownName(CompileError):
+    """Nothing defines this name."""
+
+    def __init__(self, message: str, span: int = 0, *, did_you_mean: str = "", source: Source | None = None) -> None:
+        super().__init__(message, span, hint=f"Did you mean: {did_you_mean}?" if did_you_mean else "", source=source)
+
+
+class Unsupported(CompileError):
+    """The language has this construct, probee has not (yet)."""
+
+
+class KernelError(ProbeeError, OSError):
+    """A system call failed. `errno` and `call` say which and how."""
+
+    def __init__(self, errno: int, call: str, message: str = "") -> None:
+        import os
+
+        self.call = call
+        text = message or f"{call}: {os.strerror(errno)}"
+        ProbeeError.__init__(self, text)
+        self.errno = errno
+        self.strerror = os.strerror(errno)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class PermissionMissing(KernelError):
+    """The process lacks a capability (or a sysctl forbids what it wants)."""
+
+
+class FeatureMissing(KernelError):
+    """The running kernel lacks a feature; the message names it and the first version that has it."""
+
+    def __init__(self, name: str, since: str, message: str = "") -> None:
+        import errno
+
+        super().__init__(errno.EOPNOTSUPP, name, message or f"this kernel lacks {name} (Linux has it since {since})")
+        self.name = name
+        self.since = since
+
+
+class VerifierError(KernelError):
+    """The verifier rejected a program. `log` is its whole log, `insn` the index of the instruction it stopped at."""
+
+    def __init__(self, errno: int, message: str, *, log: str = "", insn: int = -1) -> None:
+        super().__init__(errno, "bpf(BPF_PROG_LOAD)", message)
+        self.log = log
+        self.insn = insn
+
+
+class AttachError(ProbeeError):
+    """A probe cannot be attached."""
+
+    def __init__(self, probe: str, message: str, candidates: tuple[str, ...] = ()) -> None:
+        hint = f"\nHINT: Did you mean: {', '.join(candidates)}?" if candidates else ""
+        super().__init__(f"{message}{hint}")
+        self.probe = probe
+        self.candidates = candidates
+
+
+class BtfError(ProbeeError):
+    """Kernel type information is missing or broken."""
+
+
+class FormatError(ProbeeError):
+    """Bytes are not what they claim to be."""
+
+
+class MapError(ProbeeError):
+    """A map operation cannot be done."""
+
+
+class UsageError(ProbeeError):
+    """The command line makes no sense."""
+
+
+class LabError(ProbeeError):
+    """The lab's guest failed. `console_tail` holds the last lines that its kernel printed."""
+
+    exit_status = 125
+
+    def __init__(self, message: str, console_tail: str = "") -> None:
+        super().__init__(message + (f"\nthe guest's console ends:\n{console_tail}" if console_tail else ""))
+        self.console_tail = console_tail
