@@ -13,10 +13,10 @@ The file is longer than others because the node set is one idea that is read in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing itself takes longer to import than this package
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from probee.errors import Source
 
