@@ -1,0 +1,1 @@
+"""BPF instructions: encode, decode, assemble, disassemble, interpret.  Bytes and text only; no kernel."""
