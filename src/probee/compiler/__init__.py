@@ -1,0 +1,1 @@
+"""Text to ObjectSpec, given a Target; never touches a kernel."""

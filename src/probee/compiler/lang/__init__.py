@@ -1,0 +1,1 @@
+"""The front ends; they meet only in the IR."""

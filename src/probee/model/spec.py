@@ -1,0 +1,298 @@
+"""Specs: what the compiler hands to the runtime.
+
+An ObjectSpec holds programs, maps, links, actions and late constants, all inert and serialisable (formats/bundle.py).
+Nothing in it depends on the boot, the host or the run: what does is a LateConstant, by name, which the loader patches.
+Numbers are the kernel's (include/uapi/linux/bpf.h), kept as plain ints so that nothing is built at import.
+"""
+
+from __future__ import annotations
+
+from probee.model.value import ValueType
+
+
+class MapType:
+    """enum bpf_map_type."""
+
+    HASH = 1
+    ARRAY = 2
+    PROG_ARRAY = 3
+    PERF_EVENT_ARRAY = 4
+    PERCPU_HASH = 5
+    PERCPU_ARRAY = 6
+    STACK_TRACE = 7
+    CGROUP_ARRAY = 8
+    LRU_HASH = 9
+    LRU_PERCPU_HASH = 10
+    LPM_TRIE = 11
+    ARRAY_OF_MAPS = 12
+    HASH_OF_MAPS = 13
+    DEVMAP = 14
+    QUEUE = 22
+    STACK = 23
+    RINGBUF = 27
+
+    PER_CPU = frozenset((PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH))
+
+
+class ProgramType:
+    """enum bpf_prog_type."""
+
+    SOCKET_FILTER = 1
+    KPROBE = 2
+    SCHED_CLS = 3
+    TRACEPOINT = 5
+    XDP = 6
+    PERF_EVENT = 7
+    RAW_TRACEPOINT = 17
+    TRACING = 26
+
+
+class AttachType:
+    """enum bpf_attach_type, as far as tracing needs it."""
+
+    NONE = 0
+    TRACE_RAW_TP = 23
+    TRACE_FENTRY = 24
+    TRACE_FEXIT = 25
+    TRACE_ITER = 28
+    TRACE_KPROBE_MULTI = 42
+
+
+class MapSpec:
+    """A map to create.
+
+    `role` says who reads it: "user" maps are the script's (printed at exit, name as in the script), "ring" is the event ring,
+    "scratch", "loss", "stack" and "constant" belong to the runtime.  `key` and `value` are how the script sees entries.
+    `aggregation` is "" or one of count sum avg min max stats hist lhist tseries; then the value is stored as
+    `aggregation_parameters` tells (see runtime/aggregate.py).  `scalar` maps have no key in the script.
+    """
+
+    __slots__ = (
+        "aggregation", "aggregation_parameters", "flags", "key", "key_size", "max_entries", "name", "role", "scalar",
+        "type", "value", "value_size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        type: int,
+        key_size: int,
+        value_size: int,
+        max_entries: int,
+        *,
+        flags: int = 0,
+        role: str = "user",
+        key: ValueType | None = None,
+        value: ValueType | None = None,
+        scalar: bool = False,
+        aggregation: str = "",
+        aggregation_parameters: tuple[int | str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.key_size = key_size
+        self.value_size = value_size
+        self.max_entries = max_entries
+        self.flags = flags
+        self.role = role
+        self.key = key
+        self.value = value
+        self.scalar = scalar
+        self.aggregation = aggregation
+        self.aggregation_parameters = aggregation_parameters
+
+
+class Relocation:
+    """A place in a program that the loader fills: `slot` counts 8-byte instruction slots.
+
+    kind is "map" (a map's descriptor), "map_value" (address inside an array map's value, `addend` bytes from its start),
+    "constant" (a late constant's 64-bit value), "function" (a subprogram's entry, bpf2bpf call or callback),
+    "btf_kfunc", "btf_ksym" (ids in the kernel's BTF by name).
+    """
+
+    __slots__ = ("addend", "kind", "name", "slot")
+
+    def __init__(self, slot: int, kind: str, name: str, addend: int = 0) -> None:
+        self.slot = slot
+        self.kind = kind
+        self.name = name
+        self.addend = addend
+
+
+class FieldRelocation:
+    """A kernel field access that was resolved against the local BTF: instruction `slot` holds the byte offset of
+    `path` (member names joined by ".") in `root` ("struct task_struct").  `field` is "insn_offset" (16-bit) or "immediate".
+    """
+
+    __slots__ = ("field", "offset", "path", "root", "slot")
+
+    def __init__(self, slot: int, root: str, path: str, offset: int, field: str) -> None:
+        self.slot = slot
+        self.root = root
+        self.path = path
+        self.offset = offset
+        self.field = field
+
+
+class ProgramSpec:
+    """A program to load: `instructions` is the kernel's encoding, subprograms and callbacks included after the entry.
+
+    `lines` is [(slot, span)] in rising order, spans into ObjectSpec.source_text; `func_info` and `line_info` are the raw
+    records that go with ObjectSpec.btf.  `probe` is the probe's full name, for messages; `attach_target` names a BTF function
+    (fentry, typed raw tracepoint).  `sleepable` programs get BPF_F_SLEEPABLE.
+    """
+
+    __slots__ = (
+        "attach_target", "attach_type", "field_relocations", "func_info", "instructions", "line_info", "lines", "name",
+        "probe", "relocations", "sleepable", "type",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        type: int,
+        instructions: bytes,
+        *,
+        probe: str = "",
+        attach_type: int = AttachType.NONE,
+        attach_target: str = "",
+        sleepable: bool = False,
+        relocations: tuple[Relocation, ...] = (),
+        field_relocations: tuple[FieldRelocation, ...] = (),
+        lines: tuple[tuple[int, int], ...] = (),
+        func_info: bytes = b"",
+        line_info: bytes = b"",
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.instructions = instructions
+        self.probe = probe
+        self.attach_type = attach_type
+        self.attach_target = attach_target
+        self.sleepable = sleepable
+        self.relocations = relocations
+        self.field_relocations = field_relocations
+        self.lines = lines
+        self.func_info = func_info
+        self.line_info = line_info
+
+
+class LinkSpec:
+    """A program and what it is attached to.
+
+    kind: "begin" "end" (run once by test run), "kprobe" "kretprobe" "tracepoint" "rawtracepoint" "interval" "profile"
+    "software" "hardware" ….  `probe` is the full probe name as shown to the user.  `parameters` by kind:
+      kprobe, kretprobe        {"function": name, "module": "", "offset": 0} or {"functions": [names]} for one multi link,
+                               or {"pattern": "vfs_*", "module": "*"} expanded at attach
+      tracepoint               {"category": c, "name": n}
+      rawtracepoint            {"name": n}
+      interval, profile        {"period_ns": n} or {"frequency_hz": n}; profile runs on every CPU, interval on one
+      software, hardware       {"event": number, "period": n}
+    """
+
+    __slots__ = ("kind", "parameters", "probe", "program", "span")
+
+    def __init__(
+        self, kind: str, program: str, probe: str, parameters: dict[str, int | str | list[str]], *, span: int = 0
+    ) -> None:
+        self.kind = kind
+        self.program = program
+        self.probe = probe
+        self.parameters = parameters
+        self.span = span
+
+
+class LateConstant:
+    """A 64-bit number that only the running machine knows, asked by name when programs are loaded.
+
+    kind and argument: "kaddr" symbol · "param" (positional parameter number, as text) · "self_pid" · "child_pid" ·
+    "filter_pid" · "start_boot_ns" · "possible_cpus" · "cgroup_id" path · "self_pidns_dev" · "self_pidns_ino" ·
+    "sw_tai_offset_ns" · "page_offset" ….  `span` is where the script asks for it, for the error when there is no answer.
+    """
+
+    __slots__ = ("argument", "kind", "name", "span")
+
+    def __init__(self, name: str, kind: str, argument: str = "", *, span: int = 0) -> None:
+        self.name = name
+        self.kind = kind
+        self.argument = argument
+        self.span = span
+
+
+class Action:
+    """What user space does when a record with this action's number arrives.
+
+    A record is: u64 number of the action (its index in ObjectSpec.actions), then the fields at their offsets from the start
+    of the record.  `size` is the whole record's, 0 when it varies.  kind:
+      printf errorf warnf       `text` is the format, `fields` its arguments
+      print                     one field: a value; `text` is "" or the map's name when fields are (key, value)
+      print_map                 `text` is the map; numbers: top, div are fields[0..1] when not literal, else `parameters`
+      clear zero                `text` is the map
+      exit                      one field: the status
+      time                      `text` is the strftime format
+      join                      `text` is the separator; the fields are strings, an empty one ends the list
+      cat system                `text` is the format, `fields` its arguments
+      strftime                  never sent: a format that timestamps refer to by number (value kind "timestamp")
+      runtime_warning           `text` is the message to show, with `span`
+    """
+
+    __slots__ = ("fields", "kind", "parameters", "size", "span", "text")
+
+    def __init__(
+        self,
+        kind: str,
+        text: str = "",
+        *,
+        fields: tuple[tuple[int, ValueType], ...] = (),
+        size: int = 0,
+        parameters: tuple[int | str, ...] = (),
+        span: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.text = text
+        self.fields = fields
+        self.size = size
+        self.parameters = parameters
+        self.span = span
+
+
+class ObjectSpec:
+    """Everything that the runtime needs to run a compiled program.
+
+    `source_name` and `source_text` are kept so that verifier messages can point into it; `options` are the values of the
+    configuration that the runtime honours (print_maps_on_exit, max_map_keys …); `btf` is this object's own BTF blob.
+    """
+
+    __slots__ = (
+        "actions", "btf", "constants", "kernel", "license", "links", "maps", "options", "programs", "source_name",
+        "source_text", "warnings",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        programs: tuple[ProgramSpec, ...],
+        maps: tuple[MapSpec, ...],
+        links: tuple[LinkSpec, ...],
+        actions: tuple[Action, ...] = (),
+        constants: tuple[LateConstant, ...] = (),
+        btf: bytes = b"",
+        source_name: str = "",
+        source_text: str = "",
+        options: dict[str, int | str | bool] | None = None,
+        warnings: tuple[str, ...] = (),
+        license: str = "GPL",
+        kernel: str = "",
+    ) -> None:
+        self.programs = programs
+        self.maps = maps
+        self.links = links
+        self.actions = actions
+        self.constants = constants
+        self.btf = btf
+        self.source_name = source_name
+        self.source_text = source_text
+        self.options = options or {}
+        self.warnings = warnings
+        self.license = license
+        self.kernel = kernel

@@ -1,0 +1,132 @@
+"""The Target: everything that a front end may know about a kernel, and nothing else.
+
+A Target is inert.  `kernel/target.py` reads the running kernel, `formats/target.py` a file that `probee target dump` wrote;
+both implement this class.  `compile(text, target)` reads nothing else of the machine.  What it asked for is recorded in
+`reads`, from which the cache key is made: (question, digest of the answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from probee.model.ctype import CType, FunctionType
+
+
+class TracepointField:
+    """One field of a tracepoint's record, as its tracefs format file gives it.
+
+    `declaration` is the text before the semicolon (`const char * filename`), `offset` and `size` are bytes from the start of
+    the context, `data_loc` is true for a `__data_loc` or `__rel_loc` field, whose u32 value locates the data.
+    """
+
+    __slots__ = ("data_loc", "declaration", "name", "offset", "relative", "signed", "size", "type_name")
+
+    def __init__(
+        self, name: str, type_name: str, declaration: str, *, offset: int, size: int, signed: bool,
+        data_loc: bool = False, relative: bool = False,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.type_name = type_name
+        self.declaration = declaration
+        self.offset = offset
+        self.size = size
+        self.signed = signed
+        self.data_loc = data_loc
+        self.relative = relative
+
+
+class TracepointFormat:
+    """The format of one tracepoint: its id, and its fields, common ones included."""
+
+    __slots__ = ("category", "fields", "id", "name", "print_format")
+
+    def __init__(
+        self, category: str, name: str, id: int, fields: tuple[TracepointField, ...], print_format: str = ""
+    ) -> None:
+        self.category = category
+        self.name = name
+        self.id = id
+        self.fields = fields
+        self.print_format = print_format
+
+    def field(self, name: str) -> TracepointField | None:
+        return next((field for field in self.fields if field.name == name), None)
+
+
+class KernelFunction:
+    """A function of the kernel that BTF describes; `module` is "vmlinux" for the kernel proper."""
+
+    __slots__ = ("module", "name", "type")
+
+    def __init__(self, name: str, module: str, type: FunctionType) -> None:
+        self.name = name
+        self.module = module
+        self.type = type
+
+
+class Target:
+    """The interface.  Names that a kernel does not have give None or (), never an error.
+
+    What a Target cannot know at all (tracepoint formats when only BTF was given) raises a ProbeeError that says so.
+    """
+
+    arch: str  # "x86_64"
+    release: str  # uname -r of the kernel
+    has_btf: bool
+    reads: dict[str, str]  # question → digest of the answer; filled while compiling
+
+    # -- BTF
+    def type_named(self, kind: str, name: str) -> CType | None:
+        """Return a type; kind is "struct", "union", "enum", "typedef" or "int"."""
+        raise NotImplementedError
+
+    def enumerator(self, name: str) -> tuple[int, CType] | None:
+        """Return (value, enum type) of an enum's member, searched in all enums of vmlinux."""
+        raise NotImplementedError
+
+    def function(self, name: str, module: str = "") -> KernelFunction | None:
+        """Return a kernel function with its signature, from vmlinux first, then from module BTF."""
+        raise NotImplementedError
+
+    def raw_tracepoint(self, name: str) -> FunctionType | None:
+        """Return the signature of a raw tracepoint (`btf_trace_NAME`), its hidden first `void *__data` included."""
+        raise NotImplementedError
+
+    def variable(self, name: str) -> CType | None:
+        """Return the type of a per-CPU variable that BTF lists."""
+        raise NotImplementedError
+
+    # -- tracefs
+    def tracepoint(self, category: str, name: str) -> TracepointFormat | None:
+        raise NotImplementedError
+
+    def tracepoints(self) -> Iterable[str]:
+        """Return all `category:name`, sorted."""
+        raise NotImplementedError
+
+    # -- symbols
+    def traceable_functions(self) -> Iterable[tuple[str, str]]:
+        """Return (name, module) of every function a kprobe can sit on; module is "" for the kernel proper; sorted."""
+        raise NotImplementedError
+
+    def raw_tracepoints(self) -> Iterable[tuple[str, str]]:
+        """Return (module, name) of every raw tracepoint that BTF or kallsyms knows; sorted."""
+        raise NotImplementedError
+
+    def has_symbol(self, name: str) -> bool:
+        """True when kallsyms lists the name.  Its address is never the compiler's business: see LateConstant."""
+        raise NotImplementedError
+
+    # -- facts
+    def has_feature(self, name: str) -> bool:
+        """Return whether the kernel has a named feature (the names are kernel/features')."""
+        raise NotImplementedError
+
+    def kconfig(self, name: str) -> str:
+        """Return the value of CONFIG_<name> ("y", "m", "250", "" when unset or unknown)."""
+        raise NotImplementedError
+
+    @property
+    def syscall_prefix(self) -> str:
+        """Return what precedes a system call's function name (`__x64_sys_` on x86-64)."""
+        return {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}.get(self.arch, "sys_")
