@@ -1,0 +1,1 @@
+"""The one intermediate representation: SSA values in basic blocks, typed, every pointer knowing where it points."""
