@@ -1,0 +1,1 @@
+"""Generated tables of this room; imported only when a name is asked for."""
