@@ -1,0 +1,1 @@
+"""Facts by architecture, one small module each, imported when asked for."""
