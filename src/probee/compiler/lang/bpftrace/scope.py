@@ -1,0 +1,118 @@
+"""What resolve learns about a script: its maps, its variables, the probe instances it is compiled for.
+
+An *instance* is one probe body in one context: `args` of a wildcard tracepoint differ from match to match, so such a probe
+has as many instances as matches; where the body does not depend on the match, one instance serves them all.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.lang.bpftrace import ast
+from probee.compiler.lang.bpftrace.config import Config
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.errors import CompileError, Source
+from probee.model.ctype import StructType
+from probee.model.target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.probes.parse import Probe
+
+
+class Unresolved(Exception):
+    """A type is not known yet; the statement is looked at again in the next round."""
+
+
+class MapInfo:
+    """A map of the script.  `keyed` is None until its first use; `parameters` are those of hist and lhist."""
+
+    __slots__ = ("declared", "entries", "key", "keyed", "name", "parameters", "read", "span", "value", "written")
+
+    def __init__(self, name: str, span: int) -> None:
+        self.name = name
+        self.span = span
+        self.keyed: bool | None = None
+        self.key: Ty | None = None
+        self.value: Ty | None = None
+        self.parameters: tuple[int | str, ...] = ()
+        self.declared = ""
+        self.entries = 0
+        self.read = False
+        self.written = False
+
+
+class VariableInfo:
+    """A scratch variable in one instance.  `place` is where lowering keeps it."""
+
+    __slots__ = ("assigned", "declared", "depth", "name", "place", "span", "type")
+
+    def __init__(self, name: str, span: int) -> None:
+        self.name = name
+        self.span = span
+        self.type: Ty | None = None
+        self.declared = False
+        self.assigned = False
+        self.depth = 0
+        self.place: object = None
+
+
+class Known:
+    """The value of an expression that is constant: int, bool or bytes."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int | bytes) -> None:
+        self.value = value
+
+
+class Instance:
+    """A probe's body in one context.
+
+    `point` is the (canonical) probe it stands for, `args` its arguments as a record of C type, `matches` the attach points
+    that share the program, `variables` the scratch variables by the node that introduced them.
+    """
+
+    __slots__ = ("args", "index", "matches", "name", "point", "probe", "variables")
+
+    def __init__(self, probe: ast.Probe, point: Probe, matches: list[Probe], index: int) -> None:
+        self.probe = probe
+        self.point = point
+        self.matches = matches
+        self.index = index
+        self.name = ""
+        self.args: StructType | None = None
+        self.variables: dict[int, VariableInfo] = {}
+
+    @property
+    def provider(self) -> str:
+        return self.point.provider
+
+    @property
+    def space(self) -> str:
+        """Where a pointer made from a plain number points, in this probe."""
+        return "user" if self.provider in ("uprobe", "uretprobe", "usdt") else "kernel"
+
+
+class Script:
+    """A script being compiled: what was read of it, and what has been learnt."""
+
+    __slots__ = (
+        "config", "instances", "maps", "options", "parameters", "program", "source", "structs", "symbols", "target",
+        "warnings",
+    )  # fmt: skip
+
+    def __init__(self, program: ast.Program, source: Source, target: Target, config: Config, parameters: tuple[str, ...]) -> None:
+        self.program = program
+        self.source = source
+        self.target = target
+        self.config = config
+        self.parameters = parameters
+        self.maps: dict[str, MapInfo] = {}
+        self.instances: list[Instance] = []
+        self.structs: dict[str, object] = {}  # "struct x" → CType, from the preamble
+        self.symbols: dict[str, tuple[int, Ty]] = {}  # enum members and #defines of the preamble
+        self.warnings: list[CompileError] = []
+
+    def warn(self, message: str, span: int, *, hint: str = "") -> None:
+        """Note a warning once, whatever the number of rounds."""
+        if not any(w.span == span and w.message == message for w in self.warnings):
+            self.warnings.append(CompileError(message, span, hint=hint, source=self.source))
