@@ -1,7 +1,7 @@
 """Integer and string literals: their lexical extent and their value.
 
-An integer's text is taken first (digits, underscores, exponent, suffix) and valued second, since positional parameters
-and attach point fields are valued by the same rules without having been lexed: to_uint() is for them, too.
+An integer's text is taken first (digits, underscores, exponent, suffix) and valued second, by the rules that hold for
+numbers in attach points and positional parameters (probes/number.py).
 Strings have byte semantics: the value is the UTF-8 of the text with escapes replaced.
 """
 
@@ -10,97 +10,22 @@ from __future__ import annotations
 from probee.compiler.lang.bpftrace.ast import IntLiteral, StringLiteral
 from probee.compiler.lang.bpftrace.scanner import DIGITS, WORD_START, Scanner
 from probee.errors import make_span
+from probee.probes.number import U64_MAX, parse_unsigned
 
-UINT64_MAX = (1 << 64) - 1
 _HEX = frozenset("0123456789abcdefABCDEF")
 _OCTAL = frozenset("01234567")
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", '"': b'"', "\\": b"\\"}
 
-#: suffix → (largest value before scaling is applied, factor); durations become nanoseconds
-_SUFFIXES = {
-    "": (UINT64_MAX, 1),
-    "u": ((1 << 32) - 1, 1),
-    "ul": (UINT64_MAX, 1),
-    "ull": (UINT64_MAX, 1),
-    "l": ((1 << 63) - 1, 1),
-    "ll": ((1 << 63) - 1, 1),
-    "ns": (UINT64_MAX, 1),
-    "us": (UINT64_MAX, 1_000),
-    "ms": (UINT64_MAX, 1_000_000),
-    "s": (UINT64_MAX, 1_000_000_000),
-    "m": (UINT64_MAX, 60_000_000_000),
-    "h": (UINT64_MAX, 3_600_000_000_000),
-    "d": (UINT64_MAX, 86_400_000_000_000),
-}
-_C_SUFFIXES = frozenset(("u", "ul", "ull", "l", "ll"))
-
 
 def to_uint(text: str) -> int:
-    """Return the value of an integer as written: decimal, hex, octal, 0b, NeM, suffixes, durations.
+    """Return the value of an integer as written: decimal, hex, octal, NeM, C suffixes in any case, durations in ns.
 
     Raises ValueError whose text is the complaint.
     """
-    plain = text.replace("_", "")
-    base, digits = _split_base(plain)
-    at = 0
-    allowed = _HEX if base == 16 else "0123456789"[:base]
-    while at < len(digits) and digits[at] in allowed:
-        at += 1
-    if at == 0:
-        raise ValueError(f"invalid integer: {text}")
-    value = int(digits[:at], base) if len(digits[:at].lstrip("0")) <= 64 else UINT64_MAX + 1
-    _check_range(value, UINT64_MAX, text)
-    suffix = digits[at:]
-    if suffix[:1] in ("e", "E") and suffix[1:2] in tuple("123456789"):
-        value, suffix = _exponent(value, suffix[1:], text)
-    known = _SUFFIXES.get(suffix if suffix.lower() not in _C_SUFFIXES else suffix.lower())
-    if known is None:
-        raise ValueError(f"invalid trailing bytes: {text}")
-    limit, factor = known
-    _check_range(value, limit // factor, text, limit)
-    return value * factor
-
-
-def _split_base(plain: str) -> tuple[int, str]:
-    """Return (base, what follows its prefix)."""
-    head = plain[:2].lower()
-    if head == "0x":
-        return 16, plain[2:]
-    if head == "0b":
-        return 2, plain[2:]
-    if len(head) == 2 and head[0] == "0" and head[1] in _OCTAL:
-        return 8, plain[1:]
-    return 10, plain
-
-
-def _exponent(value: int, rest: str, text: str) -> tuple[int, str]:
-    """Apply `e<digits>`; return (value, suffix)."""
-    if not 1 <= value <= 9:
-        raise ValueError(f"coefficient part of scientific literal must be 1-9: {text}")
-    at = 0
-    while rest[at : at + 1] in DIGITS:
-        at += 1
-    power = int(rest[:at]) if at < 5 else 99
-    value *= 10 ** min(power, 99)
-    _check_range(value, UINT64_MAX, text)
-    return value, rest[at:]
-
-
-def _check_range(value: int, limit: int, text: str, shown: int = UINT64_MAX) -> None:
-    if value > limit:
-        raise ValueError(f"overflow error, maximum value is {shown}: {text}")
-
-
-def to_int(text: str) -> int:
-    """Return the value of an integer that may carry a minus sign; ValueError as to_uint, for 64 bits signed."""
-    if text.startswith("-"):
-        value = -to_uint(text[1:])
-        if value < -(1 << 63):
-            raise ValueError(f"overflow error, maximum value is {(1 << 63) - 1}: {text}")
-        return value
-    value = to_uint(text)
-    _check_range(value, (1 << 63) - 1, text, (1 << 63) - 1)
-    return value
+    if len(text) > 1000:  # also keeps Python's own limit on digits out of sight
+        raise ValueError(f"overflow error, maximum value is {U64_MAX}: {text[:40]}…")
+    digits = text.rstrip("uUlL")
+    return parse_unsigned(digits + text[len(digits) :].lower())
 
 
 def integer_text(s: Scanner) -> str:
