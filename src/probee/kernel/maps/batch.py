@@ -1,0 +1,66 @@
+"""Whole maps through the batch commands: chunks of keys and values, with one fall-back rule for all families.
+
+A chunk is two byte strings, keys and values back to back.  Hash tables are read bucket by bucket, so entries that come and go
+meanwhile neither stop nor repeat the walk (__htab_map_lookup_and_delete_batch of kernel/bpf/hashtab.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from probee.kernel.syscalls.bpf import EINTR, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, Command, failure
+from probee.kernel.syscalls.map import EXIST, map_batch
+
+CHUNK_BYTES = 1 << 20
+
+
+class NoBatch(Exception):
+    """This kernel has no such batch command for the map's type; never leaves kernel/maps."""
+
+
+def read_chunks(
+    fd: int, key_size: int, value_size: int, max_entries: int, *, delete: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield chunks (keys, values) until the map is read; `delete` takes the entries out as they are read.
+
+    Raises NoBatch before anything was read when the command is missing.
+    """
+    command = Command.MAP_LOOKUP_AND_DELETE_BATCH if delete else Command.MAP_LOOKUP_BATCH
+    capacity = min(max_entries, max(256, CHUNK_BYTES // (key_size + value_size)))
+    position, first = bytearray(max(key_size, 8)), True
+    keys, values = bytearray(capacity * key_size), bytearray(capacity * value_size)
+    while True:
+        error, count = map_batch(command, fd, keys, values, capacity, position=position, first=first)
+        if error == -ENOSPC:  # a bucket with more entries than fit
+            capacity *= 2
+            keys, values = bytearray(capacity * key_size), bytearray(capacity * value_size)
+            continue
+        if first and error in (-EINVAL, -EOPNOTSUPP, -ENOTSUPP):
+            raise NoBatch
+        # EINTR: an element of an array-like map went away three times; what was copied counts.
+        if error not in (0, -ENOENT, -EINTR):
+            raise failure(-error, "read a map")
+        if count:
+            yield bytes(memoryview(keys)[: count * key_size]), bytes(memoryview(values)[: count * value_size])
+        if error == -ENOENT:
+            return
+        first = False
+
+
+def write_chunk(fd: int, keys: bytes, values: bytes, count: int, flags: int = EXIST) -> None:
+    """Write `count` entries, passing over those that `flags` forbid.  Raises NoBatch when the command is missing."""
+    key_size, value_size = len(keys) // count, len(values) // count
+    done = 0
+    while done < count:
+        key_buffer, value_buffer = bytearray(keys[done * key_size :]), bytearray(values[done * value_size :])
+        error, written = map_batch(Command.MAP_UPDATE_BATCH, fd, key_buffer, value_buffer, count - done, flags=flags)
+        if error in (-EINVAL, -EOPNOTSUPP, -ENOTSUPP):
+            raise NoBatch
+        if error not in (0, -ENOENT):
+            raise failure(-error, "write to a map")
+        done += written + (1 if error else 0)
+
+
+def split(chunk: bytes, size: int) -> list[bytes]:
+    """Return the items of a chunk."""
+    return [chunk[at : at + size] for at in range(0, len(chunk), size)]

@@ -1,0 +1,65 @@
+"""From ProgramSpec to a loaded Program.
+
+Loads without a log first, since a log costs the verifier several times its work; only a refusal is repeated with one, which
+rejection.py then turns into a VerifierError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from probee.kernel.maps.map import Map
+from probee.kernel.programs.program import Program
+from probee.kernel.programs.relocate import BtfLookup, Patcher
+from probee.kernel.syscalls.bpf import ENOSPC, EPERM, failure
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.syscalls.program import F_SLEEPABLE, LoadAttribute, program_load
+from probee.model.spec import ObjectSpec, ProgramSpec
+
+LOG_BYTES = 1 << 18
+LOG_BYTES_MAX = (1 << 24) - 1  # what kernels before 5.14 take at most (bpf_verifier_log_attr_valid: UINT_MAX >> 8)
+
+
+def load(
+    spec: ProgramSpec, object: ObjectSpec, maps: Mapping[str, Map], constants: Mapping[str, int] | None = None, *,
+    btf_fd: int = 0, find_btf: BtfLookup | None = None,
+) -> Program:  # fmt: skip
+    """Patch and load one program of an object.
+
+    `constants` holds the late constants' values by name; `btf_fd` is the object's own BTF, already loaded, or 0;
+    `find_btf(kind, name)` answers (type id, module BTF descriptor or 0) for kinds "kfunc", "ksym" and, when the spec has an
+    attach_target, "attach".  Raises VerifierError, PermissionMissing or KernelError.
+    """
+    patcher = Patcher(lambda name: maps[name].fd, constants or {}, find_btf)
+    code = patcher.patch(spec.instructions, spec.relocations)
+    options = LoadAttribute(
+        name=spec.name, license=object.license, attach_type=spec.attach_type, flags=F_SLEEPABLE if spec.sleepable else 0,
+        btf_fd=btf_fd, func_info=spec.func_info, line_info=spec.line_info, fd_array=tuple(patcher.fd_array),
+    )  # fmt: skip
+    if spec.attach_target and find_btf is not None:
+        options.attach_btf_id, options.attach_btf_obj_fd = find_btf("attach", spec.attach_target)
+    result = program_load(spec.type, code, options)
+    if result < 0:
+        result = _load_with_log(-result, spec, object, code, options)
+    return Program(spec, Descriptor(result, f"program {spec.name}"))
+
+
+def _load_with_log(errno: int, spec: ProgramSpec, object: ObjectSpec, code: bytes, options: LoadAttribute) -> int:
+    """Load again to learn why it failed; raises what it learned, or returns the descriptor should it work this time."""
+    if errno == EPERM:
+        raise failure(errno, f"load program {spec.name}")
+    size = LOG_BYTES
+    while True:
+        log = bytearray(size)
+        result = program_load(spec.type, code, options, log=log)
+        # Kernels before 6.4 refuse a log that does not fit and keep its head; later ones keep its tail.
+        # Linux commit 121664093803 "bpf: Switch BPF verifier log to be a rotating log by default" (in v6.4).
+        if result != -ENOSPC or size == LOG_BYTES_MAX:
+            break
+        size = min(size * 8, LOG_BYTES_MAX)
+    if result >= 0:
+        return result
+    from probee.kernel.programs.rejection import rejection
+
+    text = log.partition(b"\0")[0].decode(errors="replace")
+    raise rejection(errno, text, spec, object, code)

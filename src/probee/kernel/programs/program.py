@@ -1,0 +1,43 @@
+"""Program: a loaded program, which owns its descriptor."""
+
+from __future__ import annotations
+
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.syscalls.program import TestRunResult, program_test_run
+from probee.model.spec import ProgramSpec
+
+
+class Program:
+    """A live program.  Links keep the kernel's program alive by themselves: closing this one does not detach anything."""
+
+    def __init__(self, spec: ProgramSpec, descriptor: Descriptor) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.descriptor = descriptor
+
+    @property
+    def fd(self) -> int:
+        return self.descriptor.fd
+
+    def test_run(
+        self, *, data: bytes = b"", context: bytes = b"", repeat: int = 0, cpu: int | None = None,
+        data_out_size: int = 0, context_out_size: int = 0,
+    ) -> TestRunResult:  # fmt: skip
+        """Run the program now, in this thread; see syscalls/program.py for what each type takes."""
+        return program_test_run(
+            self.fd, data=data, context=context, repeat=repeat, cpu=cpu, data_out_size=data_out_size,
+            context_out_size=context_out_size,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.descriptor.close()
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.descriptor.closed else f"fd {self.fd}"
+        return f"<Program {self.name} {state}>"

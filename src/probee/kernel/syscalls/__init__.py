@@ -1,0 +1,1 @@
+"""The one door to the operating system: system calls, their structures, and who owns the descriptors they give."""

@@ -1,0 +1,121 @@
+"""What this process may do: capabilities, RLIMIT_MEMLOCK, sysctls; and the words when it may not.
+
+Reads /proc/self/status, /proc/sys and /sys/kernel/security.  Nothing here is asked before something was refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from probee.errors import PermissionMissing
+
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
+NEEDED = ("CAP_BPF", "CAP_PERFMON")
+
+_memlock_tried: list[bool] = []
+
+
+def has_capability(name: str) -> bool:
+    """Return whether a capability is effective; CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON."""
+    effective = int(status("CapEff") or "0", 16)
+    if effective >> CAPABILITIES[name] & 1:
+        return True
+    return name in NEEDED and bool(effective >> CAPABILITIES["CAP_SYS_ADMIN"] & 1)
+
+
+def status(field: str) -> str:
+    """Return a field of /proc/self/status, "" if there is none."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith(f"{field}:"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""
+
+
+def sysctl(name: str) -> str:
+    """Return the value of kernel.<name>, "" if it is unknown."""
+    return _read(f"/proc/sys/kernel/{name}")
+
+
+def lockdown() -> str:
+    """Return the kernel's lockdown level: "none", "integrity", "confidentiality", or "" without lockdown."""
+    text = _read("/sys/kernel/security/lockdown")
+    return text.partition("[")[2].partition("]")[0]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def raise_memlock() -> bool:
+    """Lift RLIMIT_MEMLOCK as far as allowed; True if that changed it.  Tried once per process."""
+    if _memlock_tried:
+        return False
+    _memlock_tried.append(True)
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft == resource.RLIM_INFINITY:
+        return False
+    for wanted in ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), (hard, hard)):
+        try:
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, wanted)
+        except (ValueError, OSError):
+            continue
+        return wanted[0] != soft
+    return False
+
+
+def permission_missing(errno: int, call: str, needed: tuple[str, ...] = NEEDED) -> PermissionMissing:
+    """Return the error for a call that was not permitted: why, and the command that would be."""
+    missing = [name for name in needed if not has_capability(name)]
+    if missing:
+        message = f"{call}: this needs {' and '.join(missing)}, which this process does not have\n{remedy()}"
+    else:
+        message = f"{call}: not permitted, although the process has {' and '.join(needed)}: {_other_reason()}"
+    return PermissionMissing(errno, call, message)
+
+
+def remedy() -> str:
+    """Return the lines that tell how to get the permission, with the command to type."""
+    return f"Run it as root:      {sudo_command()}\nor in a lab guest:   probee lab run -- {_own_command('probee')}"
+
+
+def sudo_command() -> str:
+    """Return this very command under sudo.  The interpreter's path is absolute: sudo sees no virtual environment."""
+    return f"sudo {_quoted([os.path.abspath(sys.executable)])} {_own_command('-m probee')}"
+
+
+def _own_command(probee: str) -> str:
+    """Return the arguments of this process's command; `probee` is how to call it when this is probee's own command."""
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    package = os.path.basename(os.path.dirname(sys.argv[0])) if sys.argv else ""
+    if program == "probee" or (program == "__main__.py" and package == "probee"):
+        return f"{probee} {_quoted(sys.argv[1:])}".strip()
+    arguments = _quoted(getattr(sys, "orig_argv", sys.argv)[1:])
+    return arguments if probee.startswith("-") else f"{_quoted([os.path.abspath(sys.executable)])} {arguments}"
+
+
+def _quoted(words: list[str]) -> str:
+    import shlex
+
+    return shlex.join(words)
+
+
+def _other_reason() -> str:
+    level = lockdown()
+    if level and level != "none":
+        return f"the kernel is locked down ({level}); boot without lockdown (often: turn secure boot off)"
+    if status("Seccomp") == "2":
+        return "a seccomp filter (a container's?) forbids it; start the container with --privileged, or run outside"
+    if _read("/proc/self/uid_map").split() != ["0", "0", "4294967295"]:
+        return "the process is in a user namespace; run it outside of the container"
+    return "a security module may forbid it; see `dmesg | tail`"
