@@ -8,6 +8,7 @@ from probee.compiler.lang.bpftrace.scanner import WORD_START, Scanner
 from probee.errors import make_span
 
 TAGS = frozenset(("struct", "union", "enum"))
+_BOOLS = ("true", "false")
 
 #: Names that are types of the language itself; any other bare name may be a typedef or a value.
 TYPE_NAMES = frozenset(
@@ -107,7 +108,7 @@ def try_type(s: Scanner) -> TypeName | None:
 def _reference_end(s: Scanner) -> int | None:
     """Return where the type that starts right here would end, layout behind it included; None if it is none."""
     word = s.peek_word()
-    if not word or is_builtin(word):
+    if not word or word in _BOOLS or is_builtin(word):
         return None
     at = s.layout_end(s.at + len(word))
     if word in TAGS:
