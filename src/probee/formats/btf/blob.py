@@ -23,7 +23,7 @@ class Blob:
     flags: int
     types_at: int  # where the type section begins in the data, in bytes
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, *, split: bool = False) -> None:
         view = memoryview(data).cast("B")
         self.size = len(view)
         if self.size < kind.HEADER_SIZE:
@@ -41,8 +41,10 @@ class Blob:
         self.types_at = header + type_off
         self.types = self._section(view, "type", self.types_at, type_len).cast("I")
         self.strings = self._section(view, "string", header + str_off, str_len)
-        if not str_len or self.strings[0] or self.strings[-1]:
-            raise BtfError(f"BTF strings at offset {header + str_off} do not begin and end with a zero byte")
+        if not split and (not str_len or self.strings[0]):
+            raise BtfError(f"BTF strings at offset {header + str_off} do not begin with a zero byte")
+        if str_len and self.strings[-1]:  # split BTF may have no strings of its own
+            raise BtfError(f"BTF strings at offset {header + str_off} do not end with a zero byte")
         self.tails = self._layout(view, header)
 
     def _section(self, view: memoryview, name: str, start: int, length: int) -> memoryview:

@@ -28,18 +28,24 @@ def identifier(text: str) -> str:
 
 
 class BtfBuilder:
-    """Types are added one by one; each method returns the new type's id.  0 is void."""
+    """Types are added one by one; each method returns the new type's id.  0 is void.
 
-    def __init__(self) -> None:
+    `base` makes it split BTF, as modules have: ids and string offsets continue after the base's, whose ids may be used.
+    """
+
+    def __init__(self, base: BtfBuilder | None = None) -> None:
         self._records: list[bytes] = []
         self._known: dict[bytes, int] = {}
-        self._strings: dict[str, int] = {"": 0}
-        self._string_size = 1
+        self._strings: dict[str, int] = {} if base is not None else {"": 0}
+        self._string_size = base._string_size if base is not None else 1
+        self._first_id: int = base._first_id + len(base._records) if base is not None else 1
 
     # -- strings
 
     def string(self, text: str) -> int:
         """Return the offset of a string: a name, or a file name or source line for line_info.  No zero bytes."""
+        if not text:
+            return 0
         offset = self._strings.get(text)
         if offset is None:
             encoded = text.encode()
@@ -93,7 +99,7 @@ class BtfBuilder:
             for word in (self.string(self._name(member)), type, bits << 24 | offset)
         ]
         number = kind.UNION if union else kind.STRUCT
-        self._records[id - 1] = self._pack(number, self._name(name), size, len(members), packed, tail)
+        self._records[id - self._first_id] = self._pack(number, self._name(name), size, len(members), packed, tail)
 
     def enum(self, name: str, values: Sequence[tuple[str, int]], *, size: int = 4) -> int:
         """Add an enum of 32-bit values; the flag that says "signed" is younger than Linux 5.10 and ignored there."""
@@ -117,10 +123,11 @@ class BtfBuilder:
         record = self._pack(number, name, size_or_type, vlen, flag, tail)
         if share and record in self._known:
             return self._known[record]
+        id = self._first_id + len(self._records)
         self._records.append(record)
         if share:
-            self._known[record] = len(self._records)
-        return len(self._records)
+            self._known[record] = id
+        return id
 
     def _pack(self, number: int, name: str, size_or_type: int, vlen: int, flag: bool, tail: Sequence[int]) -> bytes:
         if vlen > 0xFFFF:

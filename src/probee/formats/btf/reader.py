@@ -47,7 +47,7 @@ class Btf:
     __slots__ = ("_blob", "_index", "_old_enums", "_types", "base", "first_id", "first_string")
 
     def __init__(self, data: Buffer, base: Btf | None = None, *, index: TypeIndex | None = None) -> None:
-        self._blob = Blob(data)
+        self._blob = Blob(data, split=base is not None)
         self._index = index
         self._types: dict[int, CType] = {}
         self._old_enums: bool | None = None

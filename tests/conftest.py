@@ -1,0 +1,14 @@
+"""Fixtures that every room may use.  That this file lies here also lets tests import `target_fixture` and `btf_from_c`."""
+
+from __future__ import annotations
+
+import pytest
+
+from probee.formats.target import FileTarget
+from target_fixture import build_target
+
+
+@pytest.fixture
+def target() -> FileTarget:
+    """A small x86-64 kernel (tests/target_fixture.py), fresh for each test."""
+    return build_target()
