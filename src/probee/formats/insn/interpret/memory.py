@@ -13,6 +13,7 @@ import struct
 from probee.errors import ProbeeError
 
 WINDOW_BITS = 20
+_GUARD_BYTES = 1 << 16  # at least so much of nothing between two regions: what an instruction's offset can bridge
 _KERNEL_BASE = 0xFFFF_8880_0000_0000
 _USER_BASE = 0x0000_5555_0000_0000
 
@@ -47,6 +48,10 @@ class Region:
         return f"{self.kind} {self.name}".strip()
 
 
+def _n_windows(data: bytes | bytearray) -> int:
+    return (len(data) + _GUARD_BYTES >> WINDOW_BITS) + 1
+
+
 class Memory:
     """All regions that a program can reach."""
 
@@ -68,7 +73,7 @@ class Memory:
         """Map `data` (not copied) and return its region; `at` asks for an address, a multiple of 1 MB."""
         space = "user" if kind == "user" else "kernel"
         windows = self.user if space == "user" else self.kernel
-        n_windows = (len(data) >> WINDOW_BITS) + 1
+        n_windows = _n_windows(data)
         first = self._next[space] if at is None else at >> WINDOW_BITS
         if at is None:
             self._next[space] += n_windows
@@ -83,7 +88,7 @@ class Memory:
         """Unmap a region: any later access to it is an error."""
         windows = self.user if region.kind == "user" else self.kernel
         first = region.base >> WINDOW_BITS
-        for window in range(first, first + (len(region.data) >> WINDOW_BITS) + 1):
+        for window in range(first, first + _n_windows(region.data)):
             del windows[window]
 
     def expire(self, region: Region) -> None:
@@ -134,9 +139,12 @@ class Memory:
     def fault(self, address: int, size: int, verb: str) -> InterpretError:
         """Return the error that tells why an access is impossible."""
         region = self.kernel.get(address >> WINDOW_BITS)
+        above = self.kernel.get(address + _GUARD_BYTES >> WINDOW_BITS)
+        if above is not None and (region is None or address - region.base >= len(region.data)):
+            region = above  # a pointer that ran below its region
         what = f"{verb} of {size} bytes at {address:#x}"
         if region is None:
-            where = "user memory" if address >> WINDOW_BITS in self.user else "nothing" if address else "NULL"
+            where = "user memory" if address >> WINDOW_BITS in self.user else "nothing" if address >= 4096 else "NULL"
             return InterpretError(f"{what}: that is {where}")
         offset = address - region.base
         if offset + size <= len(region.data) and verb != "read":
