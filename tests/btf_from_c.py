@@ -13,10 +13,13 @@ from probee.formats.btf import kind
 from probee.formats.btf.build import BtfBuilder, MemberRow
 
 _TOKEN = re.compile(r"\s+|/\*.*?\*/|(\.\.\.|[A-Za-z_]\w*|-?\d+|0x[0-9a-f]+|[{}();,*\[\]:=])", re.S)
+# spelling here → (compilers' name in DWARF and so in BTF, size, signed)
 _INTS = {
-    "char": (1, True), "signed char": (1, True), "unsigned char": (1, False), "short": (2, True),
-    "unsigned short": (2, False), "int": (4, True), "unsigned int": (4, False), "long": (8, True),
-    "unsigned long": (8, False), "long long": (8, True), "unsigned long long": (8, False), "_Bool": (1, False),
+    "char": ("char", 1, True), "signed char": ("signed char", 1, True), "unsigned char": ("unsigned char", 1, False),
+    "short": ("short int", 2, True), "unsigned short": ("short unsigned int", 2, False), "int": ("int", 4, True),
+    "unsigned int": ("unsigned int", 4, False), "unsigned": ("unsigned int", 4, False), "long": ("long int", 8, True),
+    "unsigned long": ("long unsigned int", 8, False), "long long": ("long long int", 8, True),
+    "unsigned long long": ("long long unsigned int", 8, False), "_Bool": ("_Bool", 1, False),
 }  # fmt: skip
 _WORDS = frozenset(("char", "signed", "unsigned", "short", "int", "long", "_Bool"))
 _TAGS = {"__user": "user", "__percpu": "percpu", "__rcu": "rcu"}
@@ -100,8 +103,8 @@ class Declarations:
         b.func(f"__traceiter_{name}", b.func_proto(self._integer("int"), parameters), kind.LINKAGE_STATIC)
 
     def _integer(self, name: str) -> int:
-        size, signed = _INTS[name]
-        id = self.builder.integer(name, size, signed=signed, encoding="bool" if name == "_Bool" else "")
+        real_name, size, signed = _INTS[name]
+        id = self.builder.integer(real_name, size, signed=signed, encoding="bool" if name == "_Bool" else "")
         self.sizes[id] = (size, size)
         return id
 

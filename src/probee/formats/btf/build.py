@@ -37,7 +37,7 @@ class BtfBuilder:
         self._records: list[bytes] = []
         self._known: dict[bytes, int] = {}
         self._strings: dict[str, int] = {} if base is not None else {"": 0}
-        self._string_size = base._string_size if base is not None else 1
+        self._string_size: int = base._string_size if base is not None else 1
         self._first_id: int = base._first_id + len(base._records) if base is not None else 1
 
     # -- strings

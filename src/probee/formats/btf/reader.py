@@ -138,6 +138,11 @@ class Btf:
 
     # -- lists
 
+    def names(self, kind_name: str) -> Iterator[str]:
+        """Yield the names of all own types of a kind, as `find` takes it; anonymous ones are left out."""
+        for number in kind.BY_NAME[kind_name]:
+            yield from filter(None, self._names_of(number))
+
     def functions(self) -> Iterator[str]:
         """Yield the name of every function of this blob, without its base's; 40 ms for the 56,000 of a kernel."""
         return self._names_of(kind.FUNC)
@@ -181,6 +186,10 @@ class Btf:
         return (self._text(offset) for offset in names)
 
     # -- ids to types
+
+    def kind(self, id: int) -> int:
+        """Return the kind of a type, one of kind.py's numbers."""
+        return self._kind_and_target(id)[0]
 
     def name(self, id: int) -> str:
         """Return the name of a type, "" when it has none."""
