@@ -65,7 +65,7 @@ def bpf(command: int, attribute: bytearray) -> int:
     result = syscall(SYS_BPF, command, address_of(attribute), len(attribute))
     if result == -EPERM and command in (Command.MAP_CREATE, Command.PROG_LOAD):
         # Before memory cgroups counted BPF memory, RLIMIT_MEMLOCK did, for root too.
-        # Linux commit 97306be45fbe "bpf: Switch to memcg-based memory accounting" (in v5.11).
+        # Linux commit 97306be45fbe "Merge branch 'switch to memcg-based memory accounting'" (in v5.11).
         from probee.kernel.syscalls.capability import raise_memlock
 
         if raise_memlock():

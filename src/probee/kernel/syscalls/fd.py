@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 
-
 class Descriptor:
     """Owns file descriptor `fd` until `close()`; `what` names it in messages ("map counts")."""
 

@@ -1,0 +1,42 @@
+"""From LinkSpec to a live Link: picks the way of attaching by the spec's kind."""
+
+from __future__ import annotations
+
+from probee.errors import AttachError
+from probee.kernel.links.link import Link
+from probee.kernel.programs.program import Program
+from probee.model.spec import LinkSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.kernel.links.kprobe import FunctionList
+
+
+def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None = None) -> Link:
+    """Attach a loaded program.
+
+    `functions()` gives (name, module) of every traceable function: patterns are expanded by it, misspellings explained.
+    "begin" and "end" are not attached but test-run by their owner.  Raises AttachError, PermissionMissing or KernelError.
+    """
+    kind = spec.kind
+    if kind in ("interval", "profile"):
+        from probee.kernel.links.sample import attach_clock
+
+        return attach_clock(spec, program)
+    if kind == "tracepoint":
+        from probee.kernel.links.tracepoint import attach_tracepoint
+
+        return attach_tracepoint(spec, program)
+    if kind in ("kprobe", "kretprobe"):
+        from probee.kernel.links.kprobe import attach_kprobe
+
+        return attach_kprobe(spec, program, functions)
+    if kind == "rawtracepoint":
+        from probee.kernel.links.tracepoint import attach_raw_tracepoint
+
+        return attach_raw_tracepoint(spec, program)
+    if kind in ("software", "hardware"):
+        from probee.kernel.links.sample import attach_counter
+
+        return attach_counter(spec, program)
+    raise AttachError(spec.probe, f"Unable to attach probe: {spec.probe}: nothing here attaches probes of kind {kind}")

@@ -1,0 +1,65 @@
+"""Commands of bpf(2) that attach: BPF_LINK_CREATE in its forms, BPF_RAW_TRACEPOINT_OPEN, BPF_LINK_DETACH.
+
+All give the link's descriptor or -errno: what an errno means depends on the probe, so kernel/links puts it in words.
+"""
+
+from __future__ import annotations
+
+from struct import pack, pack_into
+
+from probee.kernel.syscalls.bpf import Command, bpf
+from probee.kernel.syscalls.libc import address_of
+
+PERF_EVENT = 41  # BPF_PERF_EVENT
+KPROBE_MULTI = 42  # BPF_TRACE_KPROBE_MULTI
+
+_KPROBE_MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
+
+
+def link_create(program_fd: int, target_fd: int, attach_type: int, rest: bytes = b"", flags: int = 0) -> int:
+    """Create a link; `target_fd` may be an interface's index, `rest` is what follows `flags` in the attribute."""
+    attribute = bytearray(16 + len(rest))
+    pack_into("=IIII", attribute, 0, program_fd, target_fd, attach_type, flags)
+    attribute[16:] = rest
+    return bpf(Command.LINK_CREATE, attribute)
+
+
+def perf_link(program_fd: int, event_fd: int, cookie: int = 0) -> int:
+    """Attach a program to a perf event.  Linux 5.15 (commit b89fbfbb854c "bpf: Implement minimal BPF perf link")."""
+    return link_create(program_fd, event_fd, PERF_EVENT, pack("=Q", cookie) if cookie else b"")
+
+
+def kprobe_multi_link(
+    program_fd: int, names: list[str], *, cookies: list[int] | None = None, on_return: bool = False
+) -> int:
+    """Attach a program to many functions at once by name; all of them exist or none is attached (-ESRCH).
+
+    Linux 5.18 (commit 0dcac2725406 "bpf: Add multi kprobe link"), with CONFIG_FPROBE.
+    """
+    text = bytearray(b"\0".join(name.encode() for name in names) + b"\0")
+    address = address_of(text)
+    pointers = bytearray(8 * len(names))
+    for index, name in enumerate(names):
+        pack_into("=Q", pointers, 8 * index, address)
+        address += len(name) + 1
+    cookie_array = bytearray(pack(f"={len(cookies)}Q", *cookies) if cookies else b"")
+    flags = _KPROBE_MULTI_RETURN if on_return else 0
+    rest = pack("=IIQQQ", flags, len(names), address_of(pointers), 0, address_of(cookie_array))
+    return link_create(program_fd, 0, KPROBE_MULTI, rest)
+
+
+def raw_tracepoint_open(program_fd: int, name: str, cookie: int = 0) -> int:
+    """Attach to a raw tracepoint by name; with name "" attach a tracing program (fentry …) to the target it was loaded for."""
+    text = bytearray(name.encode() + b"\0") if name else bytearray()
+    attribute = bytearray(24 if cookie else 12)
+    pack_into("=QI", attribute, 0, address_of(text), program_fd)
+    if cookie:  # Linux 6.10 (commit 68ca5d4eebb8 "bpf: support BPF cookie in raw_tracepoint (raw_tp, tp_btf) programs")
+        pack_into("=Q", attribute, 16, cookie)
+    return bpf(Command.RAW_TRACEPOINT_OPEN, attribute)
+
+
+def link_detach(fd: int) -> int:
+    """Detach a link while its descriptor stays open; return 0 or -errno.  Not all kinds can (-EOPNOTSUPP)."""
+    attribute = bytearray(4)
+    pack_into("=I", attribute, 0, fd)
+    return bpf(Command.LINK_DETACH, attribute)

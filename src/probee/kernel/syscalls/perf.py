@@ -1,0 +1,76 @@
+"""perf_event_open(2) and the ioctls on its descriptors.
+
+Mirrors struct perf_event_attr of include/uapi/linux/perf_event.h up to version 5 (112 bytes, Linux 4.1), which every kernel
+that we support takes.  kprobe and uprobe are dynamic PMUs: their type numbers and bits are read from sysfs.
+"""
+
+from __future__ import annotations
+
+from struct import pack_into
+
+from probee.kernel.syscalls.libc import SYS_PERF_EVENT_OPEN, address_of, syscall
+
+TYPE_HARDWARE = 0
+TYPE_SOFTWARE = 1
+TYPE_TRACEPOINT = 2
+TYPE_HW_CACHE = 3
+
+SW_CPU_CLOCK = 0
+SW_DUMMY = 9
+
+IOC_ENABLE = 0x2400
+IOC_DISABLE = 0x2401
+IOC_PERIOD = 0x40082404
+IOC_SET_BPF = 0x40042408
+
+_FLAG_CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
+_ATTRIBUTE_BYTES = 112  # PERF_ATTR_SIZE_VER5
+_DISABLED = 1
+_FREQ = 1 << 10
+
+
+def perf_event_open(
+    type: int, config: int, *, cpu: int, pid: int = -1, period: int = 0, config1: int = 0, config2: int = 0,
+    frequency: bool = False, disabled: bool = False,
+) -> int:  # fmt: skip
+    """Open an event; return its descriptor or -errno.
+
+    `period` counts events (nanoseconds for the CPU clock), or with `frequency` is in Hz; config1 and config2 are the PMU's.
+    """
+    attribute = bytearray(_ATTRIBUTE_BYTES)
+    flags = (_FREQ if frequency else 0) | (_DISABLED if disabled else 0)
+    pack_into("=IIQQQQQ", attribute, 0, type, _ATTRIBUTE_BYTES, config, period, 0, 0, flags)
+    pack_into("=QQ", attribute, 56, config1, config2)
+    return syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
+
+
+def perf_ioctl(fd: int, request: int, argument: int = 0) -> int:
+    """Make an ioctl on an event; return 0 or -errno."""
+    import fcntl
+
+    try:
+        fcntl.ioctl(fd, request, argument)
+    except OSError as error:
+        return -(error.errno or 0)
+    return 0
+
+
+def pmu_type(name: str) -> int | None:
+    """Return the type number of a dynamic PMU ("kprobe", "uprobe"), None if the kernel has no such PMU."""
+    text = _read(f"/sys/bus/event_source/devices/{name}/type")
+    return int(text) if text else None
+
+
+def pmu_bit(name: str, field: str) -> int:
+    """Return the lowest bit of a PMU's config field ("retprobe": "config:0"), 0 if sysfs does not tell."""
+    text = _read(f"/sys/bus/event_source/devices/{name}/format/{field}")
+    first = text.partition(":")[2].partition("-")[0]
+    return int(first) if first else 0
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
