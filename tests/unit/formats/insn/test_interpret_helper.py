@@ -18,7 +18,7 @@ from probee.formats.insn.interpret import (
 )
 from probee.formats.insn.interpret.helper import HELPERS
 
-EFAULT = -14
+EFAULT, ERANGE = -14, -34
 
 
 def signed(value: int) -> int:
@@ -102,8 +102,8 @@ def test_probe_read_copies_or_zeroes() -> None:
     user = memory.add(b"abcdefghij", "user").base
     assert read("probe_read_kernel", memory, kernel + 2) == (0, b"23456789")
     assert read("probe_read_kernel", memory, kernel + 3) == (EFAULT, bytes(8))
-    assert read("probe_read_kernel", memory, 0) == (EFAULT, bytes(8))
-    assert read("probe_read_kernel", memory, user) == (EFAULT, bytes(8))
+    assert read("probe_read_kernel", memory, 0) == (ERANGE, bytes(8))
+    assert read("probe_read_kernel", memory, user) == (ERANGE, bytes(8))
     assert read("probe_read_user", memory, user) == (0, b"abcdefgh")
     assert read("probe_read_user", memory, kernel) == (EFAULT, bytes(8))
     assert read("probe_read", memory, kernel) == (0, b"01234567")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from probee.formats.insn.interpret.memory import InterpretError, Memory, Region
 
 ENOENT, E2BIG, EEXIST, EINVAL = 2, 7, 17, 22
-NOEXIST, EXIST = 1, 2  # BPF_NOEXIST, BPF_EXIST
+NOEXIST, EXIST, F_LOCK = 1, 2, 4  # BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK
 
 
 class MapModel:
@@ -154,13 +154,15 @@ class ArrayMap(MapModel):
         return region.base
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> int:
-        if flags > EXIST:
+        if flags & ~F_LOCK > EXIST:
             return -EINVAL
         address = self.lookup(key, cpu)
         if not address:
             return -E2BIG
-        if flags == NOEXIST:
+        if flags & NOEXIST:
             return -EEXIST
+        if flags & F_LOCK:  # no model has a bpf_spin_lock in its value
+            return -EINVAL
         self.memory.write(address, value)
         return 0
 

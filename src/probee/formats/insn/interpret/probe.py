@@ -14,29 +14,35 @@ from probee.formats.insn.interpret.map import E2BIG, EINVAL
 if TYPE_CHECKING:
     from probee.formats.insn.interpret.machine import Helper, Machine
 
-EFAULT = 14
+EFAULT, ERANGE = 14, 34
+_KERNEL_HALF = 0xFFFF_8000_0000_0000
 
 
-def _read(m: Machine, target: int, size: int, data: bytes | None) -> int:
+def _read(m: Machine, target: int, size: int, data: bytes | None, error: int = EFAULT) -> int:
     m.memory.write(target, bytes(size) if data is None else data)
-    return -EFAULT if data is None else 0
+    return -error if data is None else 0
 
 
-def _read_string(m: Machine, target: int, size: int, text: bytes | None) -> int:
+def _read_string(m: Machine, target: int, size: int, text: bytes | None, error: int = EFAULT) -> int:
     """Copy up to the NUL; bytes after it are left as they were."""
     if size == 0:
         return 0
     m.memory.read(target, size)
     if text is None:
         m.memory.write(target, bytes(size))
-        return -EFAULT
+        return -error
     m.memory.write(target, text + b"\0")
     return len(text) + 1
 
 
+def _kernel_error(source: int) -> int:
+    """Return the error of a failed kernel read: an address that is not the kernel's is refused before it is tried."""
+    return EFAULT if source >= _KERNEL_HALF else ERANGE
+
+
 def _probe_read_kernel(m: Machine, target: int, size: int, source: int, *_: int) -> int:
     size &= U32
-    return _read(m, target, size, m.memory.peek(source, size, user=False))
+    return _read(m, target, size, m.memory.peek(source, size, user=False), _kernel_error(source))
 
 
 def _probe_read_user(m: Machine, target: int, size: int, source: int, *_: int) -> int:
@@ -46,7 +52,7 @@ def _probe_read_user(m: Machine, target: int, size: int, source: int, *_: int) -
 
 def _probe_read_kernel_str(m: Machine, target: int, size: int, source: int, *_: int) -> int:
     size &= U32
-    return _read_string(m, target, size, m.memory.peek_string(source, size, user=False))
+    return _read_string(m, target, size, m.memory.peek_string(source, size, user=False), _kernel_error(source))
 
 
 def _probe_read_user_str(m: Machine, target: int, size: int, source: int, *_: int) -> int:
