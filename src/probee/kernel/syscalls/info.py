@@ -29,7 +29,8 @@ class ProgramInfo:
     """From struct bpf_prog_info.
 
     `run_count` and `run_time_ns` rise only while kernel.bpf_stats_enabled is 1.  `recursion_misses`: runs that the kernel
-    left out because the program was running on that CPU; Linux 5.12 (commit 9ed9e9ba2337).  `verified_instructions`: Linux 5.16.
+    left out because the program was running on that CPU; Linux 5.12 (commit 9ed9e9ba2337).  `verified_instructions`: what
+    the verifier walked; Linux 5.16.
     """
 
     __slots__ = (
@@ -84,6 +85,9 @@ class LinkType:
     KPROBE_MULTI = 8
 
 
+LINK_INFO_WITH_MISSED = 56  # bytes of struct bpf_link_info since links count misses
+
+
 class LinkInfo:
     """From struct bpf_link_info.
 
@@ -98,7 +102,7 @@ class LinkInfo:
         filled = object_info(fd, info)
         self.type, self.id, self.program_id = unpack_from("=III", info)
         self.missed: int | None = None
-        if filled >= 56 and self.type == LinkType.KPROBE_MULTI:
+        if filled >= LINK_INFO_WITH_MISSED and self.type == LinkType.KPROBE_MULTI:
             self.missed = _number(info, filled, 32, "=Q")
         elif self.type == LinkType.PERF_EVENT and unpack_from("=I", info, 16)[0] in (3, 4):  # kprobe, kretprobe
             self.missed = _number(info, filled, 48, "=Q")

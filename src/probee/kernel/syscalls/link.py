@@ -12,6 +12,8 @@ from probee.kernel.syscalls.libc import address_of
 
 PERF_EVENT = 41  # BPF_PERF_EVENT
 KPROBE_MULTI = 42  # BPF_TRACE_KPROBE_MULTI
+UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI
+KPROBE_SESSION = 56  # BPF_TRACE_KPROBE_SESSION
 
 _KPROBE_MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 
@@ -30,8 +32,9 @@ def perf_link(program_fd: int, event_fd: int, cookie: int = 0) -> int:
 
 
 def kprobe_multi_link(
-    program_fd: int, names: list[str], *, cookies: list[int] | None = None, on_return: bool = False
-) -> int:
+    program_fd: int, names: list[str], *, cookies: list[int] | None = None, on_return: bool = False,
+    attach_type: int = KPROBE_MULTI,
+) -> int:  # fmt: skip
     """Attach a program to many functions at once by name; all of them exist or none is attached (-ESRCH).
 
     Linux 5.18 (commit 0dcac2725406 "bpf: Add multi kprobe link"), with CONFIG_FPROBE.
@@ -45,7 +48,7 @@ def kprobe_multi_link(
     cookie_array = bytearray(pack(f"={len(cookies)}Q", *cookies) if cookies else b"")
     flags = _KPROBE_MULTI_RETURN if on_return else 0
     rest = pack("=IIQQQ", flags, len(names), address_of(pointers), 0, address_of(cookie_array))
-    return link_create(program_fd, 0, KPROBE_MULTI, rest)
+    return link_create(program_fd, 0, attach_type, rest)
 
 
 def raw_tracepoint_open(program_fd: int, name: str, cookie: int = 0) -> int:

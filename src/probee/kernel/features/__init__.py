@@ -1,0 +1,1 @@
+"""Named, cached kernel features; every probe is a small real attempt, never a version comparison."""
