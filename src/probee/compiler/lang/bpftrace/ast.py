@@ -636,6 +636,34 @@ def walk(node: Node) -> Iterator[Node]:
         pending.extend(reversed(list(children(current))))
 
 
+def copy(node: Node) -> Any:
+    """Return a copy of a tree, without annotations; not recursive."""
+    root = _shallow(node)
+    pending = [root]
+    while pending:
+        current = pending.pop()
+        for name in type(current).__slots__:
+            value = getattr(current, name)
+            if isinstance(value, Node):
+                value = _shallow(value)
+                setattr(current, name, value)
+                pending.append(value)
+            elif isinstance(value, list):
+                value = [_shallow(item) if isinstance(item, Node) else item for item in value]
+                setattr(current, name, value)
+                pending.extend(item for item in value if isinstance(item, Node))
+    return root
+
+
+def _shallow(node: Node) -> Node:
+    kind = type(node)
+    new = kind.__new__(kind)
+    new.span = node.span
+    for name in kind.__slots__:
+        setattr(new, name, getattr(node, name))
+    return new
+
+
 def same(one: Node, other: Node) -> bool:
     """Say whether two trees are equal but for spans and annotations; not recursive."""
     pending: list[tuple[Any, Any]] = [(one, other)]
