@@ -1,0 +1,84 @@
+"""Code generation from end to end: a unit of legal IR, all its passes run, becomes an ObjectSpec.
+
+The phases per function, each in its own file: select → remove dead → coalesce → allocate → frame → thread → finish; then
+emit strings a program's functions together.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.codegen.allocate import allocate
+from probee.compiler.codegen.coalesce import coalesce
+from probee.compiler.codegen.dead import remove_dead
+from probee.compiler.codegen.emit import Stream, expand_frame_addresses
+from probee.compiler.codegen.frame import check_depth, lay_out
+from probee.compiler.codegen.layout import finish, thread
+from probee.compiler.codegen.lineinfo import Debug
+from probee.compiler.codegen.liveness import Liveness
+from probee.compiler.codegen.machine import MachineFunction
+from probee.compiler.codegen.select import select
+from probee.compiler.ir.unit import Function, Program, Unit
+from probee.errors import CompileError, Source
+from probee.model.spec import ObjectSpec, ProgramSpec
+
+
+def generate_object(unit: Unit, *, source_name: str, source_text: str, license: str = "GPL") -> ObjectSpec:
+    """Return the object of a unit.  CompileError where a program does not fit the machine's limits."""
+    source = Source(source_name, source_text)
+    debug = Debug(source)
+    try:
+        programs = tuple(generate(program, unit, debug) for program in unit.programs)
+    except CompileError as error:
+        raise error.at(source) from None
+    return ObjectSpec(
+        programs=programs,
+        maps=tuple(unit.maps.values()),
+        links=tuple(unit.links),
+        actions=tuple(unit.actions),
+        constants=tuple(unit.constants.values()),
+        btf=debug.blob(),
+        source_name=source_name,
+        source_text=source_text,
+        options=dict(unit.options),
+        warnings=tuple(unit.warnings),
+        license=license,
+    )
+
+
+def generate(program: Program, unit: Unit, debug: Debug) -> ProgramSpec:
+    """Return one program: its entry function, then the callbacks and subprograms."""
+    stream = Stream()
+    machines: list[MachineFunction] = []
+    starts: list[tuple[int, Function]] = []
+    for function in program.functions:
+        machine = machine_code(function, unit.features)
+        machines.append(machine)
+        starts.append((stream.n_slots, function))
+        stream.function(function.name, finish(machine))
+    check_depth(machines)
+    return ProgramSpec(
+        program.name,
+        program.type,
+        stream.encode(),
+        probe=program.probe,
+        attach_type=program.attach_type,
+        attach_target=program.attach_target,
+        sleepable=program.sleepable,
+        relocations=tuple(stream.relocations),
+        field_relocations=tuple(stream.field_relocations),
+        lines=tuple(stream.lines),
+        func_info=debug.func_info(starts),
+        line_info=debug.line_info(stream.lines),
+    )
+
+
+def machine_code(function: Function, features: frozenset[str]) -> MachineFunction:
+    """Return one function over machine registers, its frame laid out, not yet linear."""
+    machine = select(function, features)
+    thread(machine)
+    remove_dead(machine)
+    coalesce(machine, Liveness(machine))
+    allocate(machine)
+    lay_out(machine)
+    expand_frame_addresses(machine)
+    thread(machine)
+    return machine

@@ -1,0 +1,100 @@
+"""Layout: blocks in order become one list of instructions with jump offsets.
+
+Empty blocks are threaded through, a jump to a bare exit becomes an exit, conditional jumps are turned around where that
+lets the other way fall through, and what nothing reaches is left out: the verifier rejects dead instructions.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.codegen.machine import MachineBlock, MachineFunction, MachineInsn
+from probee.errors import ProbeeError
+from probee.formats.insn import opcode as o
+
+_INVERTED = {
+    o.JEQ: o.JNE, o.JNE: o.JEQ, o.JGT: o.JLE, o.JLE: o.JGT, o.JGE: o.JLT, o.JLT: o.JGE,
+    o.JSGT: o.JSLE, o.JSLE: o.JSGT, o.JSGE: o.JSLT, o.JSLT: o.JSGE,
+}  # fmt: skip
+
+
+def thread(function: MachineFunction) -> None:
+    """Skip empty blocks, drop branches whose ways are one, and leave out what is not reached."""
+    for block in function.blocks:
+        last = block.insns[-1] if block.insns else None
+        if block.next is not None:
+            block.next = _through(block.next)
+        if last is not None and last.target is not None:
+            last.target = _through(last.target)
+            if last.target is block.next:
+                block.insns.pop()
+    reached = _reached(function.blocks[0])
+    function.blocks = [block for block in function.blocks if block in reached]
+
+
+def _through(block: MachineBlock) -> MachineBlock:
+    seen = {block}
+    while not block.insns and block.next is not None and block.next not in seen:
+        block = block.next
+        seen.add(block)
+    return block
+
+
+def _reached(entry: MachineBlock) -> set[MachineBlock]:
+    reached = {entry}
+    work = [entry]
+    while work:
+        for successor in work.pop().successors:
+            if successor not in reached:
+                reached.add(successor)
+                work.append(successor)
+    return reached
+
+
+def finish(function: MachineFunction) -> list[MachineInsn]:
+    """Return the function's instructions with `off` of every jump filled in, in slots."""
+    blocks = function.blocks
+    for block, following in zip(blocks, [*blocks[1:], None], strict=False):
+        _end(block, following)
+    code: list[MachineInsn] = []
+    start: dict[MachineBlock, int] = {}
+    slots: list[int] = []
+    slot = 0
+    for block in blocks:
+        start[block] = slot
+        for insn in block.insns:
+            code.append(insn)
+            slots.append(slot)
+            slot += 2 if insn.op == o.OP_LD_IMM64 else 1
+    for insn, at in zip(code, slots, strict=False):
+        if insn.target is not None:
+            insn.off = start[insn.target] - at - 1
+            if not -0x8000 <= insn.off < 0x8000:
+                raise ProbeeError(f"{function.name} is too large: a jump spans {abs(insn.off)} instructions; split the program")
+    return code
+
+
+def _end(block: MachineBlock, following: MachineBlock | None) -> None:
+    """Make the block's end fall through to the one that follows, with a jump where it must."""
+    if block.next is None or (block.next is following and following is not None):
+        return
+    last = block.insns[-1] if block.insns else None
+    if last is not None and last.target is following and following is not None and _invert(last):
+        last.target = block.next
+        return
+    if not (last is not None and last.target is not None) and _is_exit(block.next):
+        block.insns.append(MachineInsn(o.OP_EXIT, span=block.next.insns[0].span))
+        return
+    jump = MachineInsn(o.OP_JA, span=last.span if last is not None else 0)
+    jump.target = block.next
+    block.insns.append(jump)
+
+
+def _invert(insn: MachineInsn) -> bool:
+    operation = insn.op & 0xF0
+    if operation not in _INVERTED:
+        return False
+    insn.op = insn.op & ~0xF0 | _INVERTED[operation]
+    return True
+
+
+def _is_exit(block: MachineBlock) -> bool:
+    return len(block.insns) == 1 and block.insns[0].op == o.OP_EXIT

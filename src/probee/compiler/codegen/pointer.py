@@ -1,0 +1,157 @@
+"""Selection of pointer arithmetic and of direct memory access.
+
+Constant offsets are folded into every load and store, even when the sum has other uses: the base pointer stays as it is,
+which the verifier wants of the context.  The verifier insists on natural alignment in the stack only, so accesses there
+are split where the offset is known to be odd.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.codegen.machine import MOV64
+from probee.compiler.codegen.selector import Place, Selector, signed64
+from probee.compiler.ir import op
+from probee.compiler.ir.type import Type
+from probee.compiler.ir.unit import Value
+from probee.errors import CompileError
+from probee.formats.insn import opcode as o
+
+SIZE = o.SIZE_OF_BYTES
+_ATOMIC = {"add": o.ADD, "or": o.OR, "and": o.AND, "xor": o.XOR, "xchg": o.XCHG}
+
+
+def offset(s: Selector, value: Value) -> None:
+    """p + i; a sum with a constant goes away again (dead code) where every use has folded it in."""
+    base, by = value.args
+    if s.is_made(value):
+        return
+    dst = s.define(value)
+    s.into(dst, base)
+    number = signed64(by.attr) if by.op == op.CONST else None
+    if number is None or not -(1 << 31) <= number < 1 << 31:
+        s.put(o.ALU64 | o.ADD | o.X, dst, s.reg(by))
+        return
+    field = s.source.fields.get(value)
+    if number or field:
+        s.put(o.ALU64 | o.ADD | o.K, dst, imm=number).field = field
+
+
+def distance(s: Selector, value: Value) -> None:
+    dst = s.define(value)
+    s.into(dst, value.args[0])
+    s.put(o.ALU64 | o.SUB | o.X, dst, s.reg(value.args[1]))
+
+
+def load(s: Selector, value: Value) -> None:
+    """Load, load_context, load_trusted: all are plain loads, clean by nature."""
+    place = s.place(value.args[0], value.attr)
+    size = value.type.size
+    dst = s.define(value)
+    if place.slot is not None and place.off % size:
+        _load_pieces(s, dst, place, size)
+        return
+    insn = s.put(o.LDX | o.MEM | SIZE[size], dst, place.base, place.off, slot=place.slot)
+    insn.field = s.source.fields.get(value) or place.field
+
+
+def _load_pieces(s: Selector, dst: int, place: Place, size: int) -> None:
+    """Put an unaligned number in the stack together, lowest bytes first."""
+    piece = place.off & -place.off
+    s.put(o.LDX | o.MEM | SIZE[piece], dst, o.R10, place.off, slot=place.slot)
+    for done in range(piece, size, piece):
+        part = s.new()
+        s.put(o.LDX | o.MEM | SIZE[piece], part, o.R10, place.off + done, slot=place.slot)
+        s.put(o.ALU64 | o.LSH | o.K, part, imm=done * 8)
+        s.put(o.ALU64 | o.OR | o.X, dst, part)
+
+
+def store(s: Selector, value: Value) -> None:
+    base, what = value.args
+    size = what.type.size
+    place = s.place(base, value.attr)
+    if place.slot is not None and place.off % size:
+        _store_pieces(s, place, what)
+        return
+    imm = s.immediate(what, wide=size == 8)
+    if imm is not None:
+        s.put(o.ST | o.MEM | SIZE[size], place.base, 0, place.off, imm, slot=place.slot)
+    else:
+        s.put(o.STX | o.MEM | SIZE[size], place.base, s.reg(what), place.off, slot=place.slot)
+
+
+def _store_pieces(s: Selector, place: Place, what: Value) -> None:
+    """Store to an unaligned offset in the stack, lowest bytes first."""
+    piece = place.off & -place.off
+    rest = s.new()
+    s.into(rest, what)
+    for done in range(0, what.type.size, piece):
+        s.put(o.STX | o.MEM | SIZE[piece], o.R10, rest, place.off + done, slot=place.slot)
+        if done + piece < what.type.size:
+            s.put(o.ALU64 | o.RSH | o.K, rest, imm=piece * 8)
+
+
+def copy(s: Selector, value: Value) -> None:
+    """Copy `size` bytes, the largest pieces that both sides' alignment allows."""
+    to_offset, from_offset, size = value.attr
+    to = s.place(value.args[0], to_offset)
+    source = s.place(value.args[1], from_offset)
+    done = 0
+    for piece in pieces(size, _stack_offset(value.args[0].type, to), _stack_offset(value.args[1].type, source)):
+        part = s.new()
+        s.put(o.LDX | o.MEM | SIZE[piece], part, source.base, source.off + done, slot=source.slot)
+        s.put(o.STX | o.MEM | SIZE[piece], to.base, part, to.off + done, slot=to.slot)
+        done += piece
+
+
+def zero(s: Selector, value: Value) -> None:
+    offset, size = value.attr
+    place = s.place(value.args[0], offset)
+    done = 0
+    for piece in pieces(size, _stack_offset(value.args[0].type, place)):
+        s.put(o.ST | o.MEM | SIZE[piece], place.base, 0, place.off + done, 0, slot=place.slot)
+        done += piece
+
+
+def _stack_offset(type: Type, place: Place) -> int:
+    """Return the offset that alignment is judged by: the stack's, 0 in memory where any alignment goes."""
+    return place.off if type.space == "stack" else 0
+
+
+def pieces(size: int, *offsets: int) -> list[int]:
+    """Return the sizes of the accesses that cover `size` bytes from each of the offsets at once."""
+    result = []
+    done = 0
+    while done < size:
+        piece = 8
+        while piece > size - done or any((offset + done) % piece for offset in offsets if offset):
+            piece >>= 1
+        result.append(piece)
+        done += piece
+    return result
+
+
+def atomic(s: Selector, value: Value) -> None:
+    """Atomic read-modify-write; without fetch only `add` exists before Linux 5.12 (commit 981f94c3e921)."""
+    base, operand = value.args
+    operation, offset, fetch = value.attr
+    if (fetch or operation != "add") and "atomic_fetch" not in s.features:
+        raise CompileError(f"an atomic {operation} needs Linux 5.12", value.span, hint="use a plain load and store")
+    place = s.place(base, offset)
+    code = _ATOMIC[operation] | (o.FETCH if fetch else 0)
+    if code & o.FETCH:
+        register = s.define(value) if fetch else s.new()
+        s.into(register, operand)
+    else:
+        register = s.reg(operand)
+    s.put(o.STX | o.ATOMIC | SIZE[operand.type.size], place.base, register, place.off, code, slot=place.slot)
+
+
+def compare_exchange(s: Selector, value: Value) -> None:
+    """The expected value goes in through r0, the old one comes out through r0."""
+    if "atomic_fetch" not in s.features:
+        raise CompileError("compare and exchange needs Linux 5.12", value.span)
+    base, expected, new = value.args
+    place = s.place(base, value.attr)
+    register = s.reg(new)
+    s.into(0, expected)
+    s.put(o.STX | o.ATOMIC | SIZE[new.type.size], place.base, register, place.off, o.CMPXCHG, slot=place.slot)
+    s.put(MOV64, s.define(value), 0)
