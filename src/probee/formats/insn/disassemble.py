@@ -30,24 +30,44 @@ def listing(insns: list[Insn]) -> list[tuple[int, str, str]]:
     labels = _labels(insns, slots)
     rows = []
     for insn, slot in zip(insns, slots, strict=False):
-        target = "" if insn.branch is None else labels.get(slot + 1 + insn.branch, "")
+        offset = _reach(insn)
+        target = "" if offset is None else labels.get(slot + 1 + offset, "")
         rows.append((slot, labels.get(slot, ""), format_insn(insn, target)))
     if slots[-1] in labels:
         rows.append((slots[-1], labels[slots[-1]], ""))
     return rows
 
 
+def _reach(insn: Insn) -> int | None:
+    """Return the offset in slots of the jump target, or of the function called or taken the address of."""
+    if insn.ref is None and insn.op == o.OP_CALL and insn.src == o.PSEUDO_CALL:
+        return insn.imm
+    if insn.ref is None and insn.op == o.OP_LD_IMM64 and insn.src == o.PSEUDO_FUNC:
+        return signed32(insn.imm)
+    return insn.branch
+
+
 def _labels(insns: list[Insn], slots: list[int]) -> dict[int, str]:
-    """Return a name for each slot that is jumped to, numbered from above."""
-    targets = {slot + 1 + insn.branch for insn, slot in zip(insns, slots, strict=False) if insn.branch is not None}
-    return {slot: f"L{number}" for number, slot in enumerate(sorted(targets.intersection(slots)), 1)}
+    """Return a name for each slot that is reached from elsewhere, numbered from above: functions F, jump targets L."""
+    letters: dict[int, str] = {}
+    for insn, slot in zip(insns, slots, strict=False):
+        offset = _reach(insn)
+        if offset is not None:
+            letter = "L" if insn.branch is not None else "F"
+            letters[slot + 1 + offset] = min(letter, letters.get(slot + 1 + offset, letter))
+    reached = [slot for slot in sorted(letters) if slot in set(slots)]
+    return {
+        slot: f"{letter}{number}"
+        for letter in "FL"
+        for number, slot in enumerate((slot for slot in reached if letters[slot] == letter), 1)
+    }
 
 
 def format_insn(insn: Insn, label: str = "") -> str:
-    """Return the text of one instruction; `label` names its jump target."""
+    """Return the text of one instruction; `label` names its jump target or callee."""
     cls = insn.op & 7
     if insn.op == o.OP_LD_IMM64:
-        return f"r{insn.dst} = {_wide_immediate(insn)} ll"
+        return f"r{insn.dst} = {_wide_immediate(insn)}{f' <{label}>' if label else ''} ll"
     if cls in (o.ALU, o.ALU64):
         return _alu(insn, "r" if cls == o.ALU64 else "w")
     if cls in (o.JMP, o.JMP32):
@@ -76,7 +96,7 @@ def _jump(insn: Insn, letter: str, label: str) -> str:
     if insn.op == o.OP_EXIT:
         return "exit"
     if insn.op == o.OP_CALL:
-        return f"call {_callee(insn)}"
+        return f"call {_callee(insn)}{f' <{label}>' if label else ''}"
     where = f"{insn.branch:+d}{f' <{label}>' if label else ''}"
     if insn.op == o.OP_JA:
         return f"goto {where}"

@@ -11,7 +11,6 @@ import struct
 from probee.errors import FormatError
 from probee.formats.insn import opcode as o
 from probee.formats.insn.insn import U32, U64, Insn, signed32
-from probee.formats.insn.legal import complaint
 
 _SLOT = struct.Struct("<BBhi")
 SLOT_BYTES = 8
@@ -56,6 +55,8 @@ def relocations(insns: list[Insn]) -> list[tuple[int, object]]:
 
 def decode(data: bytes | bytearray | memoryview) -> list[Insn]:
     """Return the instructions of a program.  FormatError names the byte offset of what is no instruction."""
+    from probee.formats.insn.legal import complaint
+
     if len(data) % SLOT_BYTES:
         raise FormatError(f"a BPF program is a multiple of 8 bytes long, this one has {len(data)}")
     insns = []

@@ -205,10 +205,10 @@ FORMS: list[tuple[str, Callable[..., Any]]] = [
     (rf"(goto|gotol|may_goto) {_TARGET}", _goto),
     (rf"if {_REGISTER} (==|!=|&|s?>=?|s?<=?) (r10|r\d|w10|w\d|[+-]?\w+) goto {_TARGET}", _branch),
     (rf"r(10|\d) = {_NUMBER} ll", _wide),
-    (r"r(10|\d) = (map_value|map_idx_value|map_idx|map|btf|func)#(-?\d+)(?:\+(\d+))? ll", _wide_pseudo),
+    (r"r(10|\d) = (map_value|map_idx_value|map_idx|map|btf|func)#(-?\d+)(?:\+(\d+))?(?: <\w+>)? ll", _wide_pseudo),
     (r"r(10|\d) = (map_value|map_idx|map|btf|func|const)\[([^\]]+)\]([+-]\d+)? ll", _wide_ref),
     (r"call (func|kfunc)\[([^\]]+)\]", _call_ref),
-    (r"call pc([+-]\d+)", _call_pc),
+    (r"call pc([+-]\d+)(?: <\w+>)?", _call_pc),
     (r"call (helper|kfunc)#(-?\d+)(?: btf (-?\d+))?", _call_number),
     (r"call (\w+)", _call_helper),
 ]

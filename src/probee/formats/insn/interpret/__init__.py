@@ -21,6 +21,7 @@ from probee.formats.insn.interpret.map import (
     PerCpuHashMap,
 )
 from probee.formats.insn.interpret.memory import InterpretError, Memory, Region
+from probee.formats.insn.interpret.program import machine_of, models_of
 from probee.formats.insn.interpret.ring import PerfEventArray, RingBuf, StackTraceMap
 
 __all__ = [
@@ -39,5 +40,7 @@ __all__ = [
     "Result",
     "RingBuf",
     "StackTraceMap",
+    "machine_of",
     "make_map",
+    "models_of",
 ]
