@@ -24,7 +24,8 @@ from probee.formats.insn.ref import FuncRef, MapRef, MapValueRef
 pytestmark = pytest.mark.kernel
 
 SOCKET_FILTER, XDP = 1, 6
-MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, PROG_TEST_RUN, BTF_LOAD = 0, 1, 2, 5, 10, 18
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, PROG_TEST_RUN, BTF_LOAD, MAP_FREEZE = 0, 1, 2, 5, 10, 18, 22
+RDONLY_PROG = 1 << 7
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 0)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -52,8 +53,8 @@ class Kernel:
         while self._fds:
             os.close(self._fds.pop())
 
-    def create(self, map_type: int, key_size: int, value_size: int, max_entries: int) -> int:
-        self._fds.append(bpf(MAP_CREATE, struct.pack("<5I", map_type, key_size, value_size, max_entries, 0)))
+    def create(self, map_type: int, key_size: int, value_size: int, max_entries: int, flags: int = 0) -> int:
+        self._fds.append(bpf(MAP_CREATE, struct.pack("<5I", map_type, key_size, value_size, max_entries, flags)))
         return self._fds[-1]
 
     def element(self, command: int, fd: int, key: bytes, value: bytes) -> bytes:
@@ -436,6 +437,58 @@ def test_maps_and_helpers_answer_the_same(kernel: Kernel, name: str) -> None:
     words = struct.Struct(f"<{VALUE_BYTES // 8}q")
     expected = words.unpack(kernel.element(MAP_LOOKUP, fds["out"], bytes(4), bytes(VALUE_BYTES)))
     assert words.unpack(maps["out"].get(bytes(4)) or b"") == expected
+
+
+TEXT = b"%d|%5u|%-6lx|%08llX|%c|%s|%%|%i|%lld|%s\0abcdef\0abcdxy\0abc\0"
+FIRST, SECOND, SHORT = (TEXT.index(word) for word in (b"abcdef", b"abcdxy", b"abc\0"))
+STRNCMP = """
+    r1 = r9
+    r1 += {first}
+    r2 = {size}
+    r3 = map_value[text]+{second} ll
+    call strncmp
+    *(u64 *)(r9 + {at}) = r0
+"""
+SNPRINTF = """
+    r1 = r9
+    r1 += {at}
+    r2 = {size}
+    r3 = map_value[text] ll
+    r4 = r9
+    r4 += 128
+    r5 = 72
+    call snprintf
+    *(u64 *)(r9 + {result}) = r0
+"""
+
+
+def test_text_helpers_answer_the_same(kernel: Kernel) -> None:
+    """The format and the second string of a comparison must be in a frozen map; the first lies at 224 and 232 of `out`."""
+    cases = [(224, SECOND, 7), (224, SECOND, 4), (224, FIRST, 7), (224, SHORT, 7), (232, FIRST, 7), (232, SHORT, 4)]
+    text = "".join(
+        STRNCMP.format(first=first, second=second, size=size, at=8 * at) for at, (first, second, size) in enumerate(cases)
+    )
+    text += SNPRINTF.format(size=128, at=256, result=64) + SNPRINTF.format(size=20, at=384, result=72)
+    pointers = (
+        f"r1 = map_value[text]+{FIRST} ll\n*(u64 *)(r9 + 168) = r1\nr1 = map_value[text]+{SHORT} ll\n*(u64 *)(r9 + 192) = r1\n"
+    )
+    program = assemble(f"r9 = map_value[out] ll\n{pointers}{text}r0 = 0\nexit")
+    arguments = [(1 << 32) - 5, 42, 0xABC, 0xFEED, ord("c"), 0, (1 << 64) - 7, (1 << 64) - 8, 0]
+    before = bytearray(VALUE_BYTES)
+    struct.pack_into("<9Q", before, 128, *arguments)
+    before[224:240] = b"abcdef\0\0abc\0\0\0\0\0"
+    maps = {"out": ArrayMap(4, VALUE_BYTES, 1), "text": ArrayMap(4, len(TEXT), 1)}
+    machine = Machine(program, maps)
+    fds = {"out": kernel.create(2, 4, VALUE_BYTES, 1), "text": kernel.create(2, 4, len(TEXT), 1, RDONLY_PROG)}
+    for name, value in (("out", bytes(before)), ("text", TEXT)):
+        maps[name].update(bytes(4), value)
+        kernel.element(MAP_UPDATE, fds[name], bytes(4), value)
+    bpf(MAP_FREEZE, struct.pack("<I", fds["text"]))
+    machine.run()
+    kernel.run(*link(program, {}, fds))
+    got, expected = maps["out"].get(bytes(4)) or b"", kernel.element(MAP_LOOKUP, fds["out"], bytes(4), bytes(VALUE_BYTES))
+    assert got[256:] == expected[256:]
+    assert struct.unpack("<10q", got[:80]) == struct.unpack("<10q", expected[:80])
 
 
 def test_packet_program_reads_the_same_packet(kernel: Kernel) -> None:

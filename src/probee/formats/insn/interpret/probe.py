@@ -97,7 +97,7 @@ def format_text(m: Machine, template: bytes, arguments: list[int]) -> str:
             return f"%{flags}s" % (m.memory.peek_string(value, 1 << 12, user=False) or b"").decode("latin-1")
         if kind == "c":
             return chr(value & 0xFF)
-        if kind == "p":
+        if kind in ("p", "px"):  # the kernel disguises the first
             return f"{value:016x}"
         bits = 64 if length else 32
         value &= (1 << bits) - 1
@@ -105,7 +105,7 @@ def format_text(m: Machine, template: bytes, arguments: list[int]) -> str:
             value -= 1 << bits
         return f"%{flags}{'d' if kind in 'diu' else kind}" % value
 
-    return re.sub(r"%([-0# +]*\d*)(ll|l|)([diuxXpcs%])", one, template.decode("latin-1"))
+    return re.sub(r"%([-0# +]*\d*)(ll|l|)(px|[diuxXpcs%])", one, template.decode("latin-1"))
 
 
 def _trace_printk(m: Machine, template: int, size: int, *arguments: int) -> int:
