@@ -6,7 +6,6 @@ closed again at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import pack
 
 from probee.kernel.features import instruction as code
@@ -16,6 +15,10 @@ from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.map import map_batch, map_create
 from probee.kernel.syscalls.program import F_SLEEPABLE, LoadAttribute, program_load, program_test_run
 from probee.model.spec import AttachType, MapType, ProgramType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ESRCH = 3
 

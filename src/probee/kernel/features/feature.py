@@ -5,9 +5,11 @@ A feature that cannot be asked for lack of permission is an error (PermissionMis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from probee.errors import FeatureMissing, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _answers: dict[str, bool] = {}
 

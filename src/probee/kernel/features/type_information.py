@@ -5,7 +5,6 @@ Mirrors struct btf_header and struct btf_type of include/uapi/linux/btf.h.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import pack, pack_into
 
 from probee.kernel.features.instruction import RETURN_ZERO
@@ -14,6 +13,10 @@ from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.libc import address_of
 from probee.kernel.syscalls.program import LoadAttribute, program_load
 from probee.model.spec import ProgramType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _STRINGS = b"\0int\0f\0"
 _INT, _F = 1, 5  # offsets of the names in _STRINGS

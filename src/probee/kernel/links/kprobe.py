@@ -6,8 +6,6 @@ bpf_kprobe_multi_link_attach of kernel/trace/bpf_trace.c.  Never tracefs kprobe_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from probee.errors import AttachError
 from probee.kernel.links.event import set_program
 from probee.kernel.links.link import Link, attach_error
@@ -19,7 +17,11 @@ from probee.kernel.syscalls.link import kprobe_multi_link
 from probee.kernel.syscalls.perf import perf_event_open, pmu_bit, pmu_type
 from probee.model.spec import AttachType, LinkSpec
 
-FunctionList = Callable[[], Iterable["tuple[str, str]"]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    FunctionList = Callable[[], Iterable[tuple[str, str]]]
 
 _ESRCH = 3
 _EILSEQ = 84

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from struct import pack
 
 from probee.kernel.maps.batch import NoBatch, read_chunks, split, write_chunk
 from probee.kernel.maps.map import Map
 from probee.kernel.syscalls.map import ANY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class ArrayMap(Map):

@@ -6,10 +6,12 @@ meanwhile neither stop nor repeat the walk (__htab_map_lookup_and_delete_batch o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from probee.kernel.syscalls.bpf import EINTR, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, Command, failure
 from probee.kernel.syscalls.map import EXIST, map_batch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHUNK_BYTES = 1 << 20
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from probee.kernel.maps.batch import NoBatch, read_chunks, split, write_chunk
 from probee.kernel.maps.map import Map
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class HashMap(Map):

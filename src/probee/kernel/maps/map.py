@@ -6,13 +6,15 @@ Families override how whole maps are read and emptied; see hash.py, array.py, pe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from probee.errors import MapError
 from probee.kernel.syscalls import map as sys_map
 from probee.kernel.syscalls.bpf import E2BIG, EEXIST, ENOENT, failure
 from probee.kernel.syscalls.fd import Descriptor
 from probee.model.spec import MapSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RDONLY_PROG = 1 << 7  # BPF_F_RDONLY_PROG
 

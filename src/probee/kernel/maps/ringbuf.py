@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from probee.errors import MapError
 from probee.kernel.maps.map import Map
 from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.map import map_create
 from probee.kernel.syscalls.ring import PAGE_SIZE, RingMemory
 from probee.model.spec import MapSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class RingMap(Map):

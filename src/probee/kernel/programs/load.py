@@ -6,15 +6,19 @@ rejection.py then turns into a VerifierError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from probee.kernel.maps.map import Map
 from probee.kernel.programs.program import Program
-from probee.kernel.programs.relocate import BtfLookup, Patcher
+from probee.kernel.programs.relocate import Patcher
 from probee.kernel.syscalls.bpf import ENOSPC, EPERM, failure
 from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.program import F_SLEEPABLE, LoadAttribute, program_load
 from probee.model.spec import ObjectSpec, ProgramSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from probee.kernel.programs.relocate import BtfLookup
 
 LOG_BYTES = 1 << 18
 LOG_BYTES_MAX = (1 << 24) - 1  # what kernels before 5.14 take at most (bpf_verifier_log_attr_valid: UINT_MAX >> 8)

@@ -6,11 +6,16 @@ immediate load or call says what the number means: BPF_PSEUDO_*.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from struct import pack_into, unpack_from
 
 from probee.errors import FormatError
 from probee.model.spec import Relocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    BtfLookup = Callable[[str, str], tuple[int, int]]
 
 LD_IMM64 = 0x18
 CALL = 0x85
@@ -21,8 +26,6 @@ PSEUDO_BTF_ID = 3
 PSEUDO_FUNC = 4
 PSEUDO_CALL = 1
 PSEUDO_KFUNC_CALL = 2
-
-BtfLookup = Callable[[str, str], "tuple[int, int]"]
 
 
 class Patcher:

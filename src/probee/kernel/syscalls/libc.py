@@ -7,7 +7,10 @@ has no such module or it looks different, the package does the same.  Nothing he
 from __future__ import annotations
 
 import os
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 try:
     import _ctypes

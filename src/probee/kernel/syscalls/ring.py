@@ -7,9 +7,12 @@ read, and the data mapped twice in a row so that no record wraps.  Only the memo
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 
 from probee.kernel.syscalls.bpf import failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAGE_SIZE = mmap.PAGESIZE
 
