@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any
 
 from probee.errors import FormatError
 from probee.formats.btf.blob import Buffer
 from probee.formats.btf.reader import Btf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HEADER = struct.Struct("<8sIII")  # magic, version, length of the metadata, its CRC-32
 _MAGIC = b"probeeTG"

@@ -14,14 +14,15 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from typing import Union
 from zlib import crc32
 
 from probee.errors import BtfError
 from probee.formats.btf import kind
 from probee.formats.btf.blob import Blob
 
-Words = Union["array[int]", memoryview]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Words = array[int] | memoryview
 
 _HEADER = struct.Struct("=8sHHIII")
 _MAGIC = b"probeeBX"

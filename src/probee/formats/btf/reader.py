@@ -10,9 +10,6 @@ the only error is BtfError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-
 from probee.errors import BtfError
 from probee.formats.btf import kind
 from probee.formats.btf.blob import Blob, Buffer
@@ -29,13 +26,19 @@ from probee.model.ctype import (
     Member,
     Parameter,
     PointerType,
-    Reference,
     StructType,
     TypedefType,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from probee.model.ctype import Reference
+
 # Declarations nest about ten deep in real kernels; more than this many steps without reaching a struct is a loop.
 _MAX_CHAIN = 64
+_MAX_NESTED = 4096  # anonymous structs inside one member; the kernel's largest has some dozens
 _QUALIFIERS = frozenset((kind.VOLATILE, kind.CONST, kind.RESTRICT))
 _TRANSPARENT = _QUALIFIERS | {kind.TYPE_TAG}
 _SIZED = frozenset((kind.INT, kind.STRUCT, kind.UNION, kind.ENUM, kind.FLOAT, kind.ENUM64))
@@ -242,7 +245,7 @@ class Btf:
         return self._name_bytes(offset).decode("utf-8", "replace") if offset else ""
 
     def _reference(self, id: int) -> Reference:
-        return self._types.get(id) or (partial(self.type, id) if id else VOID)
+        return self._types.get(id) or ((lambda: self.type(id)) if id else VOID)
 
     def _kind_and_target(self, id: int) -> tuple[int, int, int]:
         """Return (kind, word offset, referred type or 0) of any id, base's included; `void` is (0, 0, 0)."""
@@ -322,7 +325,7 @@ class Btf:
     def _struct(self, at: int, info: int) -> CType:
         words = self._blob.types
         name = "struct" if kind.kind_of(info) == kind.STRUCT else "union"
-        return StructType(name, self._text(words[at]), words[at + 2], partial(self._members, at, info))
+        return StructType(name, self._text(words[at]), words[at + 2], lambda: self._members(at, info))
 
     def _members(self, at: int, info: int) -> tuple[Member, ...]:
         words = self._blob.types
@@ -337,7 +340,7 @@ class Btf:
                 bit_size, shift = self._old_bit_field(id)
                 offset += shift
             if not name:
-                self._check_nesting(id, 0)
+                self._check_nesting(id)
             members.append(Member(self._text(name), self._reference(id), offset, bit_size))
         return tuple(members)
 
@@ -353,25 +356,26 @@ class Btf:
         bits, offset = words[at + 3] & 0xFF, words[at + 3] >> 16 & 0xFF
         return (0, 0) if bits == words[at + 2] * 8 and not offset else (bits, offset)
 
-    def _check_nesting(self, id: int, depth: int) -> None:
+    def _check_nesting(self, id: int) -> None:
         """Refuse an anonymous struct that contains itself: looking for a member in it would never end."""
-        if depth > _MAX_CHAIN // 2:
-            raise BtfError(f"BTF struct {id} contains itself")
-        number, at, _ = self._kind_and_target(id)
-        if number not in (kind.STRUCT, kind.UNION):
-            return
-        owner = self._owner(id)
-        words = owner._blob.types
-        for where in range(at + 3, at + 3 + 3 * kind.vlen_of(words[at + 1]), 3):
-            if not words[where]:
-                owner._check_nesting(words[where + 1], depth + 1)
+        pending = [id]
+        for _step in range(_MAX_NESTED):
+            if not pending:
+                return
+            id = pending.pop()
+            number, at, _ = self._kind_and_target(id)
+            if number in (kind.STRUCT, kind.UNION):
+                words = self._owner(id)._blob.types
+                rows = range(at + 3, at + 3 + 3 * kind.vlen_of(words[at + 1]), 3)
+                pending += [words[where + 1] for where in rows if not words[where]]
+        raise BtfError(f"BTF struct {id} contains itself")
 
     def _enum(self, at: int, info: int) -> CType:
         words = self._blob.types
         read = self._values64 if kind.kind_of(info) == kind.ENUM64 else self._values
         signed = bool(info >> 31) or (kind.kind_of(info) == kind.ENUM and self._looks_negative(at, info))
-        values = partial(read, at, kind.vlen_of(info), signed)
-        return EnumType(self._text(words[at]), words[at + 2], values, signed=signed)
+        count = kind.vlen_of(info)
+        return EnumType(self._text(words[at]), words[at + 2], lambda: read(at, count, signed), signed=signed)
 
     def _looks_negative(self, at: int, info: int) -> bool:
         """Say whether an enum without kind_flag is signed: only when no enum at all has the flag.
