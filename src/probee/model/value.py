@@ -28,7 +28,9 @@ The compiler writes them into the ObjectSpec, the runtime decodes by them, the o
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MODES = ("bpftrace", "perf", "raw", "build_id")  # of stacks
 

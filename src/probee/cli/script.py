@@ -1,0 +1,106 @@
+"""The script that a command line means, and the object it compiles to: cached if possible, else compiled."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from probee.cli.options import Options
+from probee.errors import CompileError, Source, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from probee.model.spec import ObjectSpec
+
+SUFFIX = ".pbo"  # a compiled object, see formats/bundle.py
+
+
+class Script:
+    """A program text with its name in messages, and what the command line gives to it."""
+
+    __slots__ = ("name", "named", "parameters", "path", "text")
+
+    def __init__(self, name: str, text: str, parameters: list[str], named: list[str], path: str = "") -> None:
+        self.name = name
+        self.text = text
+        self.parameters = parameters
+        self.named = named
+        self.path = path
+
+
+def read_script(options: Options) -> Script:
+    """Read the program; UsageError when there is no such file."""
+    words, own = list(options.arguments), options.separator
+    if options.program is not None:
+        name, text, path = "stdin", options.program, ""
+    else:
+        path = words.pop(0)
+        own -= 1
+        name = "stdin" if path == "-" else path
+        text = _read(path)
+    before = words if own < 0 else words[:own]
+    after = [] if own < 0 else words[own:]
+    named = [word for word in after if word.startswith("--")]
+    return Script(name, text, before + [word for word in after if not word.startswith("--")], named, path)
+
+
+def _read(path: str) -> str:
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except OSError as error:
+        raise UsageError(f"failed to open file '{path}': {error.strerror}") from None
+
+
+def object_for(script: Script, options: Options) -> ObjectSpec | None:
+    """Return the compiled object of a script; None when options asked to be shown something instead."""
+    try:
+        return _object_for(script, options)
+    except CompileError as error:
+        raise error.at(Source(script.name, script.text)) from None
+
+
+def _object_for(script: Script, options: Options) -> ObjectSpec | None:
+    # The cache's hook is here: ask it before anything of the compiler is imported.
+    target = _target(options)
+    from probee.compiler.compile import compile
+
+    return compile(script.text, target, compile_options(script, options))
+
+
+def compile_options(script: Script, options: Options) -> Any:
+    """Return what `compile` needs to know beyond the text and the kernel."""
+    return {
+        "name": script.name,
+        "parameters": script.parameters,
+        "named": script.named,
+        "unsafe": options.unsafe,
+        "warning_level": 0 if options.no_warnings else 2 if options.warnings else 1,
+        "include_dirs": options.include_dir,
+        "includes": options.include,
+        "has_child": options.cmd is not None,
+        "has_pid": options.pid is not None,
+        "verbose": options.verbose,
+        "debug": options.debug,
+        "emit": options.emit,
+        "environment": {name: value for name, value in os.environ.items() if name.startswith("BPFTRACE_")},
+    }
+
+
+def _target(options: Options) -> Any:
+    """Return the kernel to compile for: the running one, or the one that a file describes."""
+    if options.target:
+        from probee.formats.target import FileTarget
+
+        return FileTarget(options.target)
+    if options.btf:
+        from probee.formats.target import BtfTarget
+
+        return BtfTarget(options.btf)
+    from probee.kernel.target import LiveTarget
+
+    return LiveTarget()

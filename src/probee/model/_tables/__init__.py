@@ -1,0 +1,1 @@
+"""Tables of constants; each module says where its numbers come from."""

@@ -1,0 +1,150 @@
+"""Events: what a running session yields, one class each, in the order in which they happened.
+
+`kind` names the class for those who dispatch on it; texts are ready to be written and end as bpftrace ends them.  A span
+points into the source text of the ObjectSpec (probee.errors).
+"""
+
+from __future__ import annotations
+
+from probee.model.snapshot import MapSnapshot
+from probee.model.value import ValueType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Event:
+    """Base of all events."""
+
+    __slots__: tuple[str, ...] = ()
+    kind = ""
+
+    def __repr__(self) -> str:
+        shown = ", ".join([f"{name}={getattr(self, name)!r}" for name in self.__slots__ if not name.startswith("_")])
+        return f"{type(self).__name__}({shown})"
+
+
+class Attached(Event):
+    """All probes are attached; `count` is how many."""
+
+    __slots__ = ("count",)
+    kind = "attached"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
+class Printf(Event):
+    """Text of printf(), and its decoded arguments."""
+
+    __slots__ = ("arguments", "text")
+    kind = "printf"
+
+    def __init__(self, text: str, arguments: tuple[Any, ...]) -> None:
+        self.text = text
+        self.arguments = arguments
+
+
+class Value(Event):
+    """print() of something that is no map; `name` and `key` are set when it is one entry of a map."""
+
+    __slots__ = ("key", "key_type", "name", "type", "value")
+    kind = "value"
+
+    def __init__(
+        self, type: ValueType, value: Any, *, name: str = "", key_type: ValueType | None = None, key: Any = None
+    ) -> None:
+        self.type = type
+        self.value = value
+        self.name = name
+        self.key_type = key_type
+        self.key = key
+
+
+class Map(Event):
+    """print() of a whole map."""
+
+    __slots__ = ("snapshot",)
+    kind = "map"
+
+    def __init__(self, snapshot: MapSnapshot) -> None:
+        self.snapshot = snapshot
+
+
+class MapsAtExit(Event):
+    """The script's maps at the end, by name; comes once, after everything else that was printed."""
+
+    __slots__ = ("snapshots",)
+    kind = "maps_at_exit"
+
+    def __init__(self, snapshots: list[MapSnapshot]) -> None:
+        self.snapshots = snapshots
+
+
+class Text(Event):
+    """Text of another function: `function` is "time", "join", "cat" or "system"."""
+
+    __slots__ = ("function", "text")
+    kind = "text"
+
+    def __init__(self, function: str, text: str) -> None:
+        self.function = function
+        self.text = text
+
+
+class Message(Event):
+    """errorf() and warnf(): `severity` is "error" or "warning"."""
+
+    __slots__ = ("severity", "span", "text")
+    kind = "message"
+
+    def __init__(self, severity: str, text: str, span: int) -> None:
+        self.severity = severity
+        self.text = text
+        self.span = span
+
+
+class RuntimeWarning(Event):
+    """Something that went wrong inside of a program; `helper` and `code` are set when a helper function failed."""
+
+    __slots__ = ("code", "helper", "span", "text")
+    kind = "runtime_warning"
+
+    def __init__(self, text: str, span: int, *, helper: str = "", code: int = 0) -> None:
+        self.text = text
+        self.span = span
+        self.helper = helper
+        self.code = code
+
+
+class Problem(Event):
+    """Something that went wrong in user space while an action was carried out, such as a file that cannot be read."""
+
+    __slots__ = ("severity", "text")
+    kind = "problem"
+
+    def __init__(self, text: str, *, severity: str = "error") -> None:
+        self.text = text
+        self.severity = severity
+
+
+class Lost(Event):
+    """`count` events more were dropped since the last such event; `reason` is a name of loss.REASONS."""
+
+    __slots__ = ("count", "reason")
+    kind = "lost"
+
+    def __init__(self, count: int, reason: str) -> None:
+        self.count = count
+        self.reason = reason
+
+
+class Exit(Event):
+    """The session ends because the script called exit(), with this status."""
+
+    __slots__ = ("status",)
+    kind = "exit"
+
+    def __init__(self, status: int) -> None:
+        self.status = status

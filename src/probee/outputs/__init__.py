@@ -1,0 +1,1 @@
+"""Outputs: one writer per file; each takes lists of events (model/event.py) and writes them in its form."""

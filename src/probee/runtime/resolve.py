@@ -1,0 +1,156 @@
+"""Resolver: makes readable what only the running machine knows: symbols, stacks, user names, cgroup paths, times.
+
+Everything is looked up lazily and remembered; a name that is not found becomes its number, never an error.
+"""
+
+from __future__ import annotations
+
+from probee.model.value import Frame, StackValue, ValueType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from probee.kernel.maps.map import Map
+    from probee.model.spec import Action
+
+MONOTONIC, BOOT, TAI, SW_TAI = range(4)  # the clocks of timestamps and nsecs()
+
+
+class Resolver:
+    """`stacks` are the live maps of role "stack"; `actions` hold the formats that timestamps refer to by number."""
+
+    def __init__(
+        self, *, stacks: Sequence[Map] = (), actions: Sequence[Action] = (), symbols: Any = None
+    ) -> None:
+        self.stacks = stacks
+        self.actions = actions
+        self._symbols = symbols
+        self._users: dict[int, str] = {}
+        self._clock_offsets: dict[int, int] = {}
+        self._cgroups: Any = None
+        self.on_bad_stack: Callable[[str], None] | None = None
+
+    # -- symbols
+
+    def _symbol_table(self) -> Any:
+        if self._symbols is None:
+            from probee.runtime.symbol import SymbolTable
+
+            self._symbols = SymbolTable()
+        return self._symbols
+
+    def ksym(self, address: int) -> str:
+        """Return the name of the kernel function at an address, without offset."""
+        frame = self._symbol_table().kernel(address)
+        return frame.symbol or f"{address:#x}"
+
+    def usym(self, address: int, pid: int) -> str:
+        frame = self._symbol_table().user(pid, address)
+        return frame.symbol or f"{address:#x}"
+
+    def kstack(self, type: ValueType, stack_id: int) -> StackValue | None:
+        addresses = self._addresses(type, stack_id)
+        if addresses is None:
+            return None
+        table = self._symbol_table()
+        return StackValue(tuple([table.kernel(address) for address in addresses]), type.mode or "bpftrace", user=False)
+
+    def ustack(self, type: ValueType, stack_id: int, pid: int) -> StackValue | None:
+        if type.mode == "build_id":
+            return self._build_ids(type, stack_id)
+        addresses = self._addresses(type, stack_id)
+        if addresses is None:
+            return None
+        table = self._symbol_table()
+        return StackValue(tuple([table.user(pid, address) for address in addresses]), type.mode or "bpftrace", user=True)
+
+    def _stack_bytes(self, type: ValueType, stack_id: int) -> bytes | None:
+        if stack_id < 0:
+            self._bad_stack(type)
+            return None
+        for stacks in self.stacks:
+            wanted = stacks.spec.value
+            same = wanted is None or (wanted.kind, wanted.mode, wanted.count) == (type.kind, type.mode, type.count)
+            if same or len(self.stacks) == 1:
+                found = stacks.lookup(stack_id.to_bytes(stacks.key_size, "little"))
+                if found is not None:
+                    return found
+        self._bad_stack(type)
+        return None
+
+    def _bad_stack(self, type: ValueType) -> None:
+        if self.on_bad_stack is not None:
+            self.on_bad_stack(type.kind)
+
+    def _addresses(self, type: ValueType, stack_id: int) -> list[int] | None:
+        raw = self._stack_bytes(type, stack_id)
+        if raw is None:
+            return None
+        addresses = memoryview(raw[: len(raw) & -8]).cast("Q").tolist()[: type.count or None]
+        while addresses and not addresses[-1]:
+            addresses.pop()
+        return addresses
+
+    def _build_ids(self, type: ValueType, stack_id: int) -> StackValue | None:
+        """struct bpf_stack_build_id: s32 status, 20 bytes of id, u64 file offset or address; status 1 is valid, 2 an address."""
+        raw = self._stack_bytes(type, stack_id)
+        if raw is None:
+            return None
+        frames = []
+        for at in range(0, len(raw) - 31, 32):
+            status = int.from_bytes(raw[at : at + 4], "little")
+            number = int.from_bytes(raw[at + 24 : at + 32], "little")
+            if status == 1:
+                frames.append(Frame(0, raw[at + 4 : at + 24].hex(), number))
+            elif status == 2:
+                frames.append(Frame(number))
+            else:
+                break
+        return StackValue(tuple(frames[: type.count or None]), "build_id", user=True)
+
+    # -- names
+
+    def username(self, uid: int) -> str:
+        """Return the name of a user, its number when there is none."""
+        name = self._users.get(uid)
+        if name is None:
+            import pwd
+
+            try:
+                name = pwd.getpwuid(uid).pw_name
+            except (KeyError, OverflowError):
+                name = str(uid)
+            self._users[uid] = name
+        return name
+
+    def cgroup_path(self, cgroup_id: int, pattern: int) -> str:
+        """Return `hierarchy:/path` of a cgroup; `pattern` is the action that holds a wildcard for the hierarchy, or -1."""
+        if self._cgroups is None:
+            from probee.runtime.cgroup import CgroupPaths
+
+            self._cgroups = CgroupPaths()
+        wanted = self.actions[pattern].text if pattern < len(self.actions) else "*"
+        return str(self._cgroups.path(cgroup_id, wanted))
+
+    # -- times
+
+    def timestamp(self, ns: int, clock: int, format: int) -> str:
+        """Return a time of one of the clocks in the format that action number `format` holds, in local time."""
+        from probee.runtime.clock import format_time
+
+        text = self.actions[format].text if format < len(self.actions) else "%H:%M:%S"
+        return format_time(text, ns, self.clock_offset(clock))
+
+    def clock_offset(self, clock: int) -> int:
+        """Return what must be added to a reading of the clock to get nanoseconds since 1970."""
+        if clock not in self._clock_offsets:
+            from probee.runtime.clock import offset_ns
+
+            self._clock_offsets[clock] = offset_ns(clock)
+        return self._clock_offsets[clock]
+
+    def tseries_offset_ns(self) -> int:
+        """Return the offset of the clock that tseries() uses, sw_tai."""
+        return self.clock_offset(SW_TAI)
