@@ -107,11 +107,9 @@ class LiveTarget(BtfBackedTarget):
     # -- facts
 
     def has_feature(self, name: str) -> bool:
-        try:
-            from probee.kernel.features import has  # type: ignore[import-not-found,attr-defined,unused-ignore]
-        except ImportError:
-            return False
-        found = bool(has(name))
+        from probee.kernel.features.feature import has
+
+        found = has(name)
         self.record(f"feature:{name}", str(int(found)))
         return found
 
@@ -134,6 +132,8 @@ class LiveTarget(BtfBackedTarget):
 
     def image(self) -> TargetImage:
         """Return everything that this Target knows, in memory.  What this machine cannot tell is left empty."""
+        from probee.kernel.features.feature import probe_all
+
         return TargetImage(
             self.arch,
             self.release,
@@ -142,7 +142,7 @@ class LiveTarget(BtfBackedTarget):
             functions=list(self.traceable_functions()),
             symbols=list(self.kallsyms.names()),
             kconfig=self.configuration(),
-            features={name: self.has_feature(name) for name in _feature_names()},
+            features=probe_all(),
         )
 
     def _blobs(self) -> dict[str, Buffer]:
@@ -165,14 +165,6 @@ def _no_tracefs() -> ProbeeError:
 
         return PermissionMissing(errno.EACCES, "open(/sys/kernel/tracing)", "tracepoints are in tracefs: run as root")
     return ProbeeError("tracepoints are in tracefs, which is not mounted: mount -t tracefs tracefs /sys/kernel/tracing")
-
-
-def _feature_names() -> tuple[str, ...]:
-    try:
-        from probee.kernel import features
-    except ImportError:
-        return ()
-    return tuple(getattr(features, "NAMES", ()))
 
 
 def _is_file_name(text: str) -> bool:

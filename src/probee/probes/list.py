@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from probee.errors import Unsupported
+from probee.formats.btf.show import show_type
 from probee.formats.target import BtfBackedTarget
 from probee.model.ctype import CType, EnumType, FunctionType, StructType
 from probee.model.target import KernelFunction, Target
@@ -260,12 +261,28 @@ _LISTERS: dict[str, Callable[[str, Target], Iterator[_Entry]]] = {
 # -- types
 
 
-def _types(keyword: str, name: str, target: Target, *, verbose: bool) -> Iterator[str]:
-    if has_wildcard(name):
-        raise Unsupported(f"a wildcard in '{keyword} {name}': types are listed by their whole name")
-    found = target.type_named(keyword, name)
-    if isinstance(found, (StructType, EnumType)):
-        from probee.probes.definition import definition
+def _types(keyword: str, pattern: str, target: Target, *, verbose: bool) -> Iterator[str]:
+    for module, found in _found_types(keyword, pattern, target):
+        if not isinstance(found, (StructType, EnumType)):
+            continue
+        if verbose:
+            first, *rest = show_type(found).split("\n")
+            yield from (f"{module}: {first.partition('/*')[0].rstrip()}", *rest)
+        else:
+            yield f"{keyword} {found.name}"
 
-        first, *rest = definition(found)
-        yield from [f"{VMLINUX}: {first}", *rest] if verbose else [f"{keyword} {name}"]
+
+def _found_types(keyword: str, pattern: str, target: Target) -> Iterator[tuple[str, CType | None]]:
+    """Yield (module, type): of vmlinux, then what only modules have."""
+    if not has_wildcard(pattern) or not isinstance(target, BtfBackedTarget):
+        yield VMLINUX, target.type_named(keyword, pattern)
+        return
+    matches = compile_glob(pattern)
+    seen: set[str] = set()
+    for module in (VMLINUX, *target.btf_modules()):
+        btf = target.btf(module)
+        names = set() if btf is None else {name for name in btf.names(keyword) if matches(name)} - seen
+        seen |= names
+        for name in sorted(names):
+            if btf is not None:
+                yield module, btf.type(btf.find(keyword, name, own=True)[0])

@@ -53,11 +53,19 @@ def matching_functions(probe: Probe, target: Target) -> tuple[str, ...]:
 
 def traceable_matches(module: str, function: str, target: Target) -> list[tuple[str, str]]:
     """Return (name, module or "vmlinux") of the traceable functions that match; an empty `module` means any."""
+    return select_functions(module, function, target.traceable_functions())
+
+
+def select_functions(module: str, function: str, functions: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (name, module or "vmlinux") of the functions that match, without those that wildcards leave out.
+
+    `functions` are (name, module or "") as Target.traceable_functions gives them; an empty `module` means any.
+    """
     name_matches, module_matches = compile_glob(function), compile_glob(module or "*")
     whole = not has_wildcard(function)
     return [
         (name, where or VMLINUX)
-        for name, where in target.traceable_functions()
+        for name, where in functions
         if name_matches(name) and (whole or not is_refused(name)) and module_matches(where or VMLINUX)
     ]
 

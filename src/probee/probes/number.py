@@ -60,8 +60,8 @@ def _split_base(text: str) -> tuple[int, str]:
         return 16, text[2:]
     if start == "0b":
         return 2, text[2:]
-    if len(start) == 2 and start[0] == "0" and start[1] in _DIGITS[8]:
-        return 8, text[1:]
+    if len(start) == 2 and start[0] == "0" and start[1] in _DIGITS[10]:
+        return 8, text
     return 10, text
 
 

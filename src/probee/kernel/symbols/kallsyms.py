@@ -42,11 +42,12 @@ class Kallsyms:
 
     @property
     def data(self) -> bytes:
-        """The text of the file, with a newline before its first line."""
+        """The text of the file, with a newline on both sides of every line."""
         if not self._data:
             try:
                 with open(self.path, "rb", buffering=0) as file:
-                    self._data = b"\n" + file.read()
+                    text = file.read()
+                self._data = b"\n" + text + (b"" if text.endswith(b"\n") else b"\n")
             except PermissionError as error:
                 raise PermissionMissing(error.errno or 0, f"open({self.path})", self._hidden()) from None
             except FileNotFoundError:
