@@ -104,7 +104,7 @@ class Declarations:
 
     def _integer(self, name: str) -> int:
         real_name, size, signed = _INTS[name]
-        id = self.builder.integer(real_name, size, signed=signed, encoding="bool" if name == "_Bool" else "")
+        id = self.builder.integer(real_name, size, signed=signed, boolean=name == "_Bool")
         self.sizes[id] = (size, size)
         return id
 

@@ -62,9 +62,12 @@ class BtfBuilder:
 
     # -- types
 
-    def integer(self, name: str, size: int, *, signed: bool = False, bits: int = 0, encoding: str = "") -> int:
-        """Add an integer; `encoding` is "", "char" or "bool", `bits` the value's width when it is not size * 8."""
-        flags = (kind.INT_SIGNED if signed else 0) | {"": 0, "char": kind.INT_CHAR, "bool": kind.INT_BOOL}[encoding]
+    def integer(self, name: str, size: int, *, signed: bool = False, bits: int = 0, boolean: bool = False) -> int:
+        """Add an integer; `bits` is the value's width when it is not size * 8.
+
+        The kernel takes one encoding at most, so that no integer is both signed and a "char" (btf_int_check_meta).
+        """
+        flags = kind.INT_BOOL if boolean else kind.INT_SIGNED if signed else 0
         return self.record(kind.INT, name, size, tail=(flags << 24 | (bits or size * 8),), share=True)
 
     def pointer(self, target: int) -> int:
