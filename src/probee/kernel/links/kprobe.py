@@ -38,7 +38,7 @@ def attach_kprobe(spec: LinkSpec, program: Program, functions: FunctionList | No
     if "function" in parameters:
         return _attach_one(spec, program, functions)
     names = _listed(spec, functions)
-    if program.spec.attach_type == AttachType.TRACE_KPROBE_MULTI:
+    if program.attach_type == AttachType.TRACE_KPROBE_MULTI:
         return _attach_multi(spec, program, names, functions)
     return _attach_each(spec, program, names)
 

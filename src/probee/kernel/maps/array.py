@@ -6,7 +6,6 @@ from struct import pack
 
 from probee.kernel.maps.batch import NoBatch, read_chunks, split, write_chunk
 from probee.kernel.maps.map import Map
-from probee.kernel.syscalls.map import ANY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +51,6 @@ class ArrayMap(Map):
     def zero(self) -> None:
         keys = b"".join(self.keys())
         try:
-            write_chunk(self.fd, keys, bytes(self.max_entries * self.transfer_size), self.max_entries, ANY)
+            write_chunk(self.fd, keys, bytes(self.max_entries * self.transfer_size), self.max_entries)
         except NoBatch:
             super().zero()

@@ -7,7 +7,7 @@ meanwhile neither stop nor repeat the walk (__htab_map_lookup_and_delete_batch o
 from __future__ import annotations
 
 from probee.kernel.syscalls.bpf import EINTR, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, Command, failure
-from probee.kernel.syscalls.map import EXIST, map_batch
+from probee.kernel.syscalls.map import map_batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,18 +49,16 @@ def read_chunks(
         first = False
 
 
-def write_chunk(fd: int, keys: bytes, values: bytes, count: int, flags: int = EXIST) -> None:
-    """Write `count` entries, passing over those that `flags` forbid.  Raises NoBatch when the command is missing."""
-    key_size, value_size = len(keys) // count, len(values) // count
-    done = 0
-    while done < count:
-        key_buffer, value_buffer = bytearray(keys[done * key_size :]), bytearray(values[done * value_size :])
-        error, written = map_batch(Command.MAP_UPDATE_BATCH, fd, key_buffer, value_buffer, count - done, flags=flags)
-        if error in (-EINVAL, -EOPNOTSUPP, -ENOTSUPP):
-            raise NoBatch
-        if error not in (0, -ENOENT):
-            raise failure(-error, "write to a map")
-        done += written + (1 if error else 0)
+def write_chunk(fd: int, keys: bytes, values: bytes, count: int) -> None:
+    """Create or replace `count` entries.  Raises NoBatch when the command is missing.
+
+    The kernel takes no BPF_EXIST here (generic_map_update_batch), so this is for arrays, whose entries always exist.
+    """
+    error, written = map_batch(Command.MAP_UPDATE_BATCH, fd, bytearray(keys), bytearray(values), count)
+    if error in (-EINVAL, -EOPNOTSUPP, -ENOTSUPP):
+        raise NoBatch
+    if error or written != count:
+        raise failure(-error, "write to a map")
 
 
 def split(chunk: bytes, size: int) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probee.kernel.maps.batch import NoBatch, read_chunks, split, write_chunk
+from probee.kernel.maps.batch import NoBatch, read_chunks, split
 from probee.kernel.maps.map import Map
 
 TYPE_CHECKING = False
@@ -48,10 +48,10 @@ class HashMap(Map):
         for _ in self.read_chunks(delete=True):
             pass
 
-    def zero(self) -> None:
-        for keys, values in self.read_chunks():
-            try:
-                write_chunk(self.fd, keys, bytes(len(values)), len(keys) // self.key_size)
-            except NoBatch:
-                super().zero()
-                return
+    def keys(self) -> Iterator[bytes]:
+        """Yield every key; in batches, so entries that come and go disturb nothing."""
+        try:
+            for keys, _ in read_chunks(self.fd, self.key_size, self.transfer_size, self.max_entries):
+                yield from split(keys, self.key_size)
+        except NoBatch:
+            yield from super().keys()

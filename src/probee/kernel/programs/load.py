@@ -6,13 +6,15 @@ rejection.py then turns into a VerifierError.
 
 from __future__ import annotations
 
+from probee.errors import KernelError, PermissionMissing
 from probee.kernel.maps.map import Map
 from probee.kernel.programs.program import Program
 from probee.kernel.programs.relocate import Patcher
 from probee.kernel.syscalls.bpf import ENOSPC, EPERM, failure
+from probee.kernel.syscalls.btf import btf_load
 from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.program import F_SLEEPABLE, LoadAttribute, program_load
-from probee.model.spec import ObjectSpec, ProgramSpec
+from probee.model.spec import AttachType, ObjectSpec, ProgramSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def load(
     patcher = Patcher(lambda name: maps[name].fd, constants or {}, find_btf)
     code = patcher.patch(spec.instructions, spec.relocations)
     options = LoadAttribute(
-        name=spec.name, license=object.license, attach_type=spec.attach_type, flags=F_SLEEPABLE if spec.sleepable else 0,
+        name=spec.name, license=object.license, attach_type=_attach_type(spec), flags=F_SLEEPABLE if spec.sleepable else 0,
         btf_fd=btf_fd, func_info=spec.func_info, line_info=spec.line_info, fd_array=tuple(patcher.fd_array),
     )  # fmt: skip
     if spec.attach_target and find_btf is not None:
@@ -45,7 +47,27 @@ def load(
     result = program_load(spec.type, code, options)
     if result < 0:
         result = _load_with_log(-result, spec, object, code, options)
-    return Program(spec, Descriptor(result, f"program {spec.name}"))
+    return Program(spec, Descriptor(result, f"program {spec.name}"), attach_type=options.attach_type)
+
+
+def load_btf(blob: bytes) -> tuple[Descriptor | None, KernelError | None]:
+    """Load an object's type information; (None, why not) when the kernel refuses it: programs load without it, save those
+    with callbacks."""
+    try:
+        return Descriptor(btf_load(blob), "type information"), None
+    except PermissionMissing:
+        raise
+    except KernelError as error:
+        return None, error
+
+
+def _attach_type(spec: ProgramSpec) -> int:
+    """A program for many functions at once becomes one for single kprobes where the kernel has no such link."""
+    if spec.attach_type == AttachType.TRACE_KPROBE_MULTI:
+        from probee.kernel.features.feature import has
+
+        return AttachType.TRACE_KPROBE_MULTI if has("kprobe_multi") else AttachType.NONE
+    return spec.attach_type
 
 
 def _load_with_log(errno: int, spec: ProgramSpec, object: ObjectSpec, code: bytes, options: LoadAttribute) -> int:
@@ -66,4 +88,4 @@ def _load_with_log(errno: int, spec: ProgramSpec, object: ObjectSpec, code: byte
     from probee.kernel.programs.rejection import rejection
 
     text = log.partition(b"\0")[0].decode(errors="replace")
-    raise rejection(errno, text, spec, object, code)
+    raise rejection(errno, text, spec, object)

@@ -6,12 +6,17 @@ from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.program import TestRunResult, program_test_run
 from probee.model.spec import ProgramSpec
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.kernel.syscalls.info import ProgramInfo
+
 
 class Program:
     """A live program.  Links keep the kernel's program alive by themselves: closing this one does not detach anything."""
 
-    def __init__(self, spec: ProgramSpec, descriptor: Descriptor) -> None:
+    def __init__(self, spec: ProgramSpec, descriptor: Descriptor, *, attach_type: int = 0) -> None:
         self.spec = spec
+        self.attach_type = attach_type  # what it was loaded for; not always the spec's, see load.py
         self.name = spec.name
         self.descriptor = descriptor
 
@@ -28,6 +33,16 @@ class Program:
             self.fd, data=data, context=context, repeat=repeat, cpu=cpu, data_out_size=data_out_size,
             context_out_size=context_out_size,
         )  # fmt: skip
+
+    def info(self) -> ProgramInfo:
+        """Return what the kernel tells about the program now: runs, misses, sizes."""
+        from probee.kernel.syscalls.info import ProgramInfo
+
+        return ProgramInfo(self.fd)
+
+    def missed(self) -> int | None:
+        """Return how many runs were left out because the program was running on that CPU, None if nobody counts."""
+        return self.info().recursion_misses
 
     def close(self) -> None:
         self.descriptor.close()
