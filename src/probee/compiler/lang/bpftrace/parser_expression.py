@@ -326,12 +326,16 @@ def map_with_key(s: Scanner) -> ast.MapRef | ast.MapAccess:
 
 
 def condition(s: Scanner) -> Expr:
-    """Take the condition of if, while and unroll: one parenthesis, or an operand without binary operators."""
+    """Take the condition of if, while and unroll.
+
+    A parenthesis holds an expression here, never a record, tuple or cast. bpftrace ends the condition behind it; operators
+    that follow are accepted here, since nothing but `{` could have followed.
+    """
     if not s.match("("):
-        return unary(s)
+        return continue_expression(s, unary(s))
     result = expression(s)
     s.expect(")")
-    return result
+    return continue_expression(s, postfix(s, result))
 
 
 def _if(s: Scanner, start: int) -> Expr:
@@ -364,21 +368,21 @@ def _else(s: Scanner, otherwise: ast.Block | None) -> ast.Block | ast.IfExpr:
 
 def _sizeof(s: Scanner, start: int) -> Expr:
     s.expect("(")
-    operand = type_or_expression(s, ")")
+    operand = type_or_expression(s)
     s.expect(")")
     return ast.SizeOf(make_span(start, s.at), operand)
 
 
 def _typeinfo(s: Scanner, start: int) -> Expr:
     s.expect("(")
-    operand = type_or_expression(s, ")")
+    operand = type_or_expression(s)
     s.expect(")")
     return ast.TypeInfo(make_span(start, s.at), operand)
 
 
 def _offsetof(s: Scanner, start: int) -> Expr:
     s.expect("(")
-    subject = type_or_expression(s, ",")
+    subject = type_or_expression(s)
     s.expect(",")
     path = [s.expect_word("expected identifier")]
     while s.match("."):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probee.compiler.lang.bpftrace.ast import ArrayType, Expr, Identifier, NamedType, PointerType, TypeName, TypeOf
 from probee.compiler.lang.bpftrace.literal import integer_text, to_uint
-from probee.compiler.lang.bpftrace.scanner import WORD_START, Scanner
+from probee.compiler.lang.bpftrace.scanner import MAX_DEPTH, WORD_START, Scanner
 from probee.errors import make_span
 
 TAGS = frozenset(("struct", "union", "enum"))
@@ -65,8 +65,12 @@ def type_name(s: Scanner) -> TypeName:
 
 def _suffixes(s: Scanner, base: TypeName) -> TypeName:
     """Take any mix of `*` and `[N]`; layout behind the last one is not taken."""
+    depth = 0
     while True:
         mark = s.at
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise s.unexpected(f"type of more than {MAX_DEPTH} levels")
         s.skip()
         start = s.at
         c = s.text[start]
@@ -153,7 +157,7 @@ def annotation(s: Scanner) -> TypeName:
     return type_of(s) if s.peek_word() == "typeof" else type_name(s)
 
 
-def type_or_expression(s: Scanner, terminators: str) -> Expr | TypeName:
+def type_or_expression(s: Scanner, terminators: str = ";,=){}") -> Expr | TypeName:
     """Take what sizeof and its relatives accept.
 
     A bare name that is no type of the language comes back as Identifier: only resolve can know.
