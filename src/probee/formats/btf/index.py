@@ -4,7 +4,7 @@
 of types, and of the members of enums, which are found through their enum; `owners` holds the type (counted like
 `offsets`) beside each hash.  A hash only proposes: whoever looks up compares the name itself.
 
-On a vmlinux of 126,000 types: 100 ms to build, 1.2 MB on disk, 0.5 ms to load.  The file is a header (magic, version,
+On a vmlinux of 126,000 types: 130 ms to build, 1.2 MB on disk, 0.5 ms to load.  The file is a header (magic, version,
 length of the key, two counts), the key that the caller gives (build id and size of the blob), and the three tables in
 native byte order.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
+from itertools import accumulate
 from zlib import crc32
 
 from probee.errors import BtfError
@@ -102,13 +103,17 @@ def _scan(blob: Blob) -> array[int]:
 
 
 class _Hashes(dict[int, int]):
-    """String offset → CRC-32 of the name, computed once per offset."""
+    """String offset → CRC-32 of the name.
+
+    Holds the beginnings of all own strings at once; the base's, and tails of strings, are added when they are asked for.
+    """
 
     def __init__(self, blob: Blob, base: Blob | None) -> None:
-        super().__init__()
         self.strings = bytes(blob.strings)
         self.base = base
         self.shift = len(base.strings) if base is not None else 0
+        names = self.strings.split(b"\0")
+        super().__init__(zip(accumulate([len(name) + 1 for name in names], initial=self.shift), map(crc32, names), strict=False))
 
     def __missing__(self, offset: int) -> int:
         if offset < self.shift:
@@ -127,14 +132,12 @@ def _hash_names(blob: Blob, offsets: array[int], base: Blob | None) -> tuple[arr
     words = blob.types
     hashes = _Hashes(blob, base)
     pairs = [hashes[words[at]] << 32 | number for number, at in enumerate(offsets) if words[at]]
-    for number, at in enumerate(offsets):
-        info = words[at + 1]
-        if info & 0x7F000000 in _ENUMS:
-            step = 3 if kind.kind_of(info) == kind.ENUM64 else 2
-            pairs += [
-                hashes[words[where]] << 32 | number
-                for where in range(at + 3, at + 3 + step * kind.vlen_of(info), step)
-            ]
+    enums = [number for number, at in enumerate(offsets) if words[at + 1] & 0x7F000000 in _ENUMS]
+    for number in enums:
+        at = offsets[number]
+        step = 3 if kind.kind_of(words[at + 1]) == kind.ENUM64 else 2
+        members = words[at + 3 : at + 3 + step * kind.vlen_of(words[at + 1]) : step].tolist()
+        pairs += [hashes[name] << 32 | number for name in members]
     pairs.sort()
     return array("I", [pair >> 32 for pair in pairs]), array("I", [pair & 0xFFFFFFFF for pair in pairs])
 
