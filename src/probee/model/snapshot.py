@@ -101,18 +101,18 @@ class Histogram:
 
 
 class TimeSeries:
-    """Points (start of the interval in ns since the epoch, value or None), one per interval, rising."""
+    """Points (start of the interval in ns since 1970, value or None), one per interval, rising."""
 
-    __slots__ = ("interval_ns", "points")
+    __slots__ = ("points", "signed")
 
-    def __init__(self, interval_ns: int, points: list[tuple[int, int | None]]) -> None:
-        self.interval_ns = interval_ns
+    def __init__(self, points: list[tuple[int, int | None]], *, signed: bool = True) -> None:
         self.points = points
+        self.signed = signed
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TimeSeries) and (self.interval_ns, self.points) == (other.interval_ns, other.points)
+        return isinstance(other, TimeSeries) and self.points == other.points
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"TimeSeries({self.interval_ns}, {self.points})"
+        return f"TimeSeries({self.points})"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BAR_WIDTH = 52
 PLOT_WIDTH = 53
 _LEFT = 21  # where the least value of a plot ends
-_UNITS = ((1_000_000_000, "", 0), (1_000_000, ".ms", 3), (1000, ".us", 6), (1, ".ns", 9))
+_UNITS = ((1_000_000_000, "", 0), (1_000_000, ".ms", 3), (1000, ".μs", 6), (1, ".ns", 9))
 
 
 def map_text(snapshot: MapSnapshot, *, trailer: str = "..") -> str:
@@ -24,7 +24,7 @@ def map_text(snapshot: MapSnapshot, *, trailer: str = "..") -> str:
     name = snapshot.name
     if block is not None:
         if snapshot.scalar:
-            return f"{name}:\n{block(snapshot.rows[0][1] if snapshot.rows else None)}\n"
+            return "".join([f"{name}:\n{block(found)}\n" for _, found in snapshot.rows])
         value: Callable[[Any], str] = block
         between = "]:\n"
     else:
@@ -57,9 +57,9 @@ def _value_form(snapshot: MapSnapshot, trailer: str) -> Callable[[Any], str]:
 # -- histograms
 
 
-def histogram_text(histogram: Histogram | None) -> str:
+def histogram_text(histogram: Histogram) -> str:
     """Return the rows of a histogram: range, count, bar."""
-    if histogram is None or not histogram.buckets:
+    if not histogram.buckets:
         return ""
     most = max(bucket.count for bucket in histogram.buckets)
     return "".join(
@@ -93,27 +93,37 @@ def _single(number: float) -> float:
 # -- time series
 
 
-def series_text(series: TimeSeries | None) -> str:
+def series_text(series: TimeSeries) -> str:
     """Return the plot of a time series, without a newline at its end when there is nothing to plot."""
-    if series is None or not series.points:
+    if not series.points:
         return "<no data>"
-    known = [value for _, value in series.points if value is not None]
-    low, high = min(known, default=0), max(known, default=0)
-    if low == high:
-        low, high = _widened(low, high)
-    _, suffix, digits = next(unit for unit in _UNITS if series.interval_ns % unit[0] == 0)
-    time_width = len(f"hh:mm:ss{suffix}") if not digits else 9 + digits
+    low, high = _bounds(series)
+    suffix, digits = _unit(series.points)
+    time_width = len("hh:mm:ss") + (digits and 1 + digits)
+    title = f"hh:mm:ss{suffix}"
+    title += " " * (time_width + 1 - len(title.encode()))  # bpftrace pads bytes, and µ has two
     scale = f"{low:<{_LEFT}}{high:>{PLOT_WIDTH - _LEFT}}"
     rule = "_" * (PLOT_WIDTH - 2)
-    lines = [f"{'':{time_width + 1}}{scale}", f"{'hh:mm:ss' + suffix:<{time_width + 1}}|{rule}|"]
+    lines = [f"{'':{time_width + 1}}{scale}", f"{title}|{rule}|"]
     lines += [f"{_clock(ns, digits)} {_plotted(value, low, high)}" for ns, value in series.points]
     lines += [f"{'':{time_width}} v{rule}v", f"{'':{time_width}} {scale}"]
     return "\n".join(lines) + "\n"
 
 
-def _widened(low: int, high: int) -> tuple[int, int]:
-    """Return bounds around a single value, within what 64 bits hold."""
-    return (low - 1 if low > -(1 << 63) and low else low) if low >= 0 else low - 1, high + 1
+def _unit(points: list[tuple[int, int | None]]) -> tuple[str, int]:
+    """Return the unit's name and how many digits of a second it shows, by the distance between points."""
+    interval = (points[-1][0] - points[0][0]) // max(len(points) - 1, 1)
+    return next(((suffix, digits) for least, suffix, digits in _UNITS if interval >= least), _UNITS[-1][1:])
+
+
+def _bounds(series: TimeSeries) -> tuple[int, int]:
+    """Return the least and the greatest value; around a single one there is room, within what 64 bits hold."""
+    known = [value for _, value in series.points if value is not None]
+    low, high = min(known, default=0), max(known, default=0)
+    if low == high:
+        low -= low > (-(1 << 63) if series.signed else 0)
+        high += high < (1 << 63 if series.signed else 1 << 64) - 1
+    return low, high
 
 
 def _clock(ns: int, digits: int) -> str:

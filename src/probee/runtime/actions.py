@@ -92,7 +92,7 @@ def _print_map(action: Action, session: Session) -> Handler:
 
     def handle(data: bytes, offset: int, length: int) -> events.Event:
         top, div = (*decode(data, offset, length), *literal, 0, 0)[:2]
-        return events.Map(session.snapshot(action.text, top=top, div=div))
+        return events.Map(session.printed(action.text, top=top, div=div))
 
     return handle
 

@@ -15,7 +15,8 @@ script's key, padded with zeros to a multiple of 8 bytes; a scalar map has no K,
 hist's bucket: 0 for negative, n + 1 for n < 2**k, else ((l + 1) << k) + ((n >> l) & (2**k - 1)) + 1, l = top bit - k.
 lhist's bucket: 0 below min, 1 + (n - min) // step, and 1 + (max - min) // step for everything from max on.
 tseries: epoch = ns // interval_ns, slot = epoch % n; a program that finds another epoch in its slot starts it anew.  Function
-"" keeps the last value, meta is then its time in ns; "avg" adds up in value and counts in meta; "sum", "min", "max" set meta to 1.
+"" keeps the last value, meta is then its time in ns; "avg" adds up in value and counts in meta; others leave meta alone.
+Epoch 0 means that this CPU never wrote; as in bpftrace, a slot that no CPU wrote counts as the value 0 at epoch 0.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ class SeriesMerger:
 
     def __init__(self, n_cpus: int, parameters: Sequence[int | str]) -> None:
         signed, interval, count, function = parameters
+        self.signed = bool(signed)
         self.interval_ns = int(interval)
         self.count = int(count)
         self.function = str(function)
@@ -139,7 +141,7 @@ class SeriesMerger:
     def slot(self, values: bytes) -> Iterable[tuple[int, int, int]]:
         """Return (epoch, value, meta) of every CPU that wrote the slot."""
         items = self._unpack(values)
-        return [item for item in zip(items[2::3], items[::3], items[1::3], strict=False) if item[2]]
+        return [item for item in zip(items[2::3], items[::3], items[1::3], strict=True) if item[0]] or [(0, 0, 0)]
 
     def merge(self, entries: Iterable[tuple[int, int, int]]) -> dict[int, int]:
         """Return the value of each epoch."""
@@ -151,9 +153,9 @@ class SeriesMerger:
     def _reduce(self, found: list[tuple[int, int]]) -> int:
         values = [value for value, _ in found]
         if self.function == "avg":
-            return quotient(sum(values), sum(meta for _, meta in found))
+            return quotient(wrap(sum(values), signed=self.signed), sum(meta for _, meta in found))
         if self.function == "sum":
-            return sum(values)
+            return wrap(sum(values), signed=self.signed)
         if self.function in ("min", "max"):
             return (min if self.function == "min" else max)(values)
         return max(found, key=lambda item: item[1])[0]
@@ -162,9 +164,8 @@ class SeriesMerger:
         """Return the points of one key up to epoch `newest` of any key; `offset_ns` makes epochs times since 1970."""
         oldest = newest - self.count + 1
         present = [epoch for epoch in values if oldest <= epoch <= newest]
-        if not present:
-            return TimeSeries(self.interval_ns, [])
+        if not present or oldest < 0:
+            return TimeSeries([], signed=self.signed)
         interval = self.interval_ns
-        return TimeSeries(
-            interval, [(epoch * interval + offset_ns, values.get(epoch)) for epoch in range(min(present), newest + 1)]
-        )
+        points = [(epoch * interval + offset_ns, values.get(epoch)) for epoch in range(min(present), newest + 1)]
+        return TimeSeries(points, signed=self.signed)

@@ -40,9 +40,9 @@ def sw_tai_offset_ns() -> int:
 
 def format_time(format: str, ns: int, offset: int) -> str:
     """Return the local time `ns + offset` nanoseconds after 1970; %f %k %l are micro-, nano- and milliseconds."""
-    if not ns:
-        return "(?)"
     seconds, rest = divmod(ns + offset, 1_000_000_000)
+    if not seconds:
+        return "(?)"
     for extension, text in (("%f", f"{rest // 1000:06d}"), ("%k", f"{rest:09d}"), ("%l", f"{rest // 1_000_000:03d}")):
         format = format.replace(extension, text)
     try:

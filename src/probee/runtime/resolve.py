@@ -94,7 +94,7 @@ class Resolver:
         return addresses
 
     def _build_ids(self, type: ValueType, stack_id: int) -> StackValue | None:
-        """struct bpf_stack_build_id: s32 status, 20 bytes of id, u64 file offset or address; status 1 is valid, 2 an address."""
+        """struct bpf_stack_build_id: s32 status (1 id, 2 address), 20 bytes of id, u64 file offset or address."""
         raw = self._stack_bytes(type, stack_id)
         if raw is None:
             return None

@@ -322,8 +322,8 @@ class Session:
         lost: list[events.Event] = list(self._loss.news())
         if lost:
             yield lost
-        if self.spec.options.get("print_maps_on_exit", True):
-            yield [events.MapsAtExit(list(self.maps.values()))]
+        wanted = self.spec.options.get("print_maps_on_exit", True)
+        yield [events.MapsAtExit(list(self.maps.values()) if wanted else [])]
 
     def _detach(self) -> None:
         self._loss.remember_missed(self._links)
@@ -391,6 +391,13 @@ class Session:
 
             reader = self._readers[name] = MapReader(live.spec, self.resolver, possible_cpus())
         return reader.snapshot(live.read_all(), top=top, div=div)
+
+    def printed(self, name: str, *, top: int = 0, div: int = 1) -> MapSnapshot:
+        """Return what print() shows of a map: a scalar map that was never written shows its zero."""
+        found = self.snapshot(name, top=top, div=div)
+        if found.scalar and not found.rows and found.form in ("map", "stats"):
+            found.rows = [(None, self._readers[name].unset())]
+        return found
 
     @property
     def loss(self) -> Loss:
