@@ -15,7 +15,7 @@ from probee.model.target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from probee.probes.parse import Probe
+    from probee.probes.probe import Probe
 
 
 class Unresolved(Exception):
@@ -43,15 +43,14 @@ class MapInfo:
 class VariableInfo:
     """A scratch variable in one instance.  `place` is where lowering keeps it."""
 
-    __slots__ = ("assigned", "declared", "depth", "name", "place", "span", "type")
+    __slots__ = ("assigned", "fixed", "name", "place", "span", "type")
 
     def __init__(self, name: str, span: int) -> None:
         self.name = name
         self.span = span
         self.type: Ty | None = None
-        self.declared = False
+        self.fixed = False  # its type was declared, and does not grow
         self.assigned = False
-        self.depth = 0
         self.place: object = None
 
 
@@ -71,20 +70,20 @@ class Instance:
     that share the program, `variables` the scratch variables by the node that introduced them.
     """
 
-    __slots__ = ("args", "index", "matches", "name", "point", "probe", "variables")
+    __slots__ = ("args", "index", "matches", "point", "probe", "span", "variables")
 
     def __init__(self, probe: ast.Probe, point: Probe, matches: list[Probe], index: int) -> None:
         self.probe = probe
         self.point = point
         self.matches = matches
         self.index = index
-        self.name = ""
+        self.span = probe.span
         self.args: StructType | None = None
         self.variables: dict[int, VariableInfo] = {}
 
     @property
     def provider(self) -> str:
-        return self.point.provider
+        return self.point.provider.name
 
     @property
     def space(self) -> str:
@@ -110,6 +109,7 @@ class Script:
         self.instances: list[Instance] = []
         self.structs: dict[str, object] = {}  # "struct x" → CType, from the preamble
         self.symbols: dict[str, tuple[int, Ty]] = {}  # enum members and #defines of the preamble
+        self.options: dict[str, object] = {}
         self.warnings: list[CompileError] = []
 
     def warn(self, message: str, span: int, *, hint: str = "") -> None:

@@ -1,0 +1,56 @@
+"""compile(text, target): the one file that knows every language.  Text in, ObjectSpec out; nothing of the machine is read.
+
+    bpftrace text ──▶ lang/bpftrace ──▶ IR unit ──▶ ir/pipeline ──▶ IR unit ──▶ codegen ──▶ ObjectSpec
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from probee.compiler.ir.unit import Unit
+from probee.errors import CompileError, Source, Unsupported
+from probee.model.spec import ObjectSpec
+from probee.model.target import Target
+
+Observer = Callable[[str, Unit], None]
+
+
+def compile(text: str, target: Target, options: dict[str, Any] | None = None, *, after: Observer | None = None) -> ObjectSpec:
+    """Compile a bpftrace script for a target.
+
+    `options`: name (of the text in messages), parameters (positional), unsafe, has_pid, has_child, environment (the
+    BPFTRACE_* variables).  `after(stage, unit)` sees the unit as lowered ("lower") and after each pass.  Raises CompileError,
+    which knows its place in the text.
+    """
+    from probee.compiler.codegen.generate import generate_object
+    from probee.compiler.ir.pipeline import optimise
+
+    options = options or {}
+    source = Source(options.get("name", "stdin"), text)
+    try:
+        unit = lower(source, target, options)
+        if after is not None:
+            after("lower", unit)
+        optimise(unit, after=after)
+        license = str(unit.options.get("license", "GPL"))
+        return generate_object(unit, source_name=source.name, source_text=text, license=license)
+    except CompileError as error:
+        raise error.at(source) from None
+    except RecursionError:
+        raise Unsupported("the program is nested too deeply", 0, source=source) from None
+
+
+def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
+    """Return a script's unit as its front end wrote it, before any pass."""
+    from probee.compiler.lang.bpftrace.program import Options, lower_script
+
+    chosen = Options(
+        parameters=tuple(options.get("parameters", ())),
+        unsafe=bool(options.get("unsafe")),
+        has_pid=bool(options.get("has_pid")),
+        has_child=bool(options.get("has_child")),
+        includes=tuple(options.get("includes", ())),
+        environment=options.get("environment") or {},
+    )
+    return lower_script(source, target, chosen)

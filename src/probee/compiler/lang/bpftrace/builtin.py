@@ -1,0 +1,308 @@
+"""Builtin values: pid, comm, nsecs, args, arg0 …; one pair of functions per name, how it types and how it is lowered.
+
+To add one, write the pair and enter it in BUILTINS.  A scalar's `lower` returns a value; a value that lies in memory is
+written into `target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probee.compiler.ir.type import I64
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.resolve import Resolver
+from probee.compiler.lang.bpftrace.scope import Known
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.errors import CompileError, UnknownName, Unsupported
+from probee.model import ctype as c
+from probee.model.spec import LateConstant
+
+REGISTERS = ("kprobe", "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint")
+COMM_SIZE = 16
+
+Check = Callable[[Resolver, ast.Identifier], Ty]
+Lower = Callable[[Lowerer, ast.Expr, "Place | None"], "Value | None"]
+
+
+class Builtin:
+    """How a name types and is lowered."""
+
+    __slots__ = ("check", "lower")
+
+    def __init__(self, check: Check, lower: Lower) -> None:
+        self.check = check
+        self.lower = lower
+
+
+def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
+    """Type an identifier: a builtin, a constant of the preamble, an enum's member."""
+    builtin = find(node.name)
+    if builtin is not None:
+        return builtin.check(resolver, node)
+    from probee.compiler.lang.bpftrace.function import FUNCTIONS
+
+    if node.name in FUNCTIONS:  # a function without arguments may be named without parentheses
+        call = ast.Call(node.span, node.name, [])
+        call.meaning = None
+        return FUNCTIONS[node.name].check(resolver, call)
+    script = resolver.script
+    constant = script.symbols.get(node.name)
+    if constant is None and script.target.has_btf:
+        found = script.target.enumerator(node.name)
+        if found is not None:
+            constant = found[0], t.from_ctype(found[1], "kernel")
+    if constant is None:
+        from probee.probes.candidate import closest
+
+        near = closest(node.name, [*BUILTINS, *FUNCTIONS], 1)
+        raise UnknownName(f"Unknown identifier: '{node.name}'", node.span, did_you_mean=near[0] if near else "")
+    node.meaning = Known(constant[0])
+    return constant[1]
+
+
+def find(name: str) -> Builtin | None:
+    """Return a builtin by name; `arg3` and `sarg1` are families."""
+    if name in BUILTINS:
+        return BUILTINS[name]
+    for family in ("sarg", "arg"):
+        if name.startswith(family) and name[len(family) :].isdigit():
+            return BUILTINS[f"{family}N"]
+    return None
+
+
+def _fixed(type: Ty) -> Check:
+    return lambda resolver, node: type
+
+
+def _helper(name: str) -> Lower:
+    return lambda low, node, target: low.b.helper(name)
+
+
+def _upper(name: str) -> Lower:
+    return lambda low, node, target: low.b.lshr(low.b.helper(name), 32)
+
+
+def _lower(name: str) -> Lower:
+    return lambda low, node, target: low.b.and_(low.b.helper(name), 0xFFFFFFFF)
+
+
+def _comm(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+    assert target is not None
+    low.b.helper("get_current_comm", place.address(low.b, target), low.b.const(COMM_SIZE))
+
+
+def late(low: Lowerer, kind: str, argument: str = "", span: int = 0) -> Value:
+    """Return a late constant's value, entering it in the unit."""
+    name = f"{kind}:{argument}" if argument else kind
+    low.unit.constants.setdefault(name, LateConstant(name, kind, argument, span=span))
+    return low.b.late(name)
+
+
+def boot_ns(low: Lowerer) -> Value:
+    return low.b.helper("ktime_get_boot_ns")
+
+
+def _elapsed(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    return low.b.sub(boot_ns(low), late(low, "start_boot_ns"))
+
+
+def _task_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    task = resolver.script.target.type_named("struct", "task_struct") if resolver.script.target.has_btf else None
+    task = task or resolver.script.structs.get("struct task_struct")  # type: ignore[assignment]
+    return t.pointer_to(task if task is not None else c.ForwardType("struct", "task_struct"), "kernel")
+
+
+def _task(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    return low.b.pointer(low.b.helper("get_current_task"), "kernel")
+
+
+def _username(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+    assert target is not None
+    uid = low.b.and_(low.b.helper("get_current_uid_gid"), 0xFFFFFFFF)
+    place.store(low.b, target.at(0, t.UINT64), uid)
+
+
+def _probe_name(resolver: Resolver, node: ast.Identifier) -> Ty:
+    text = resolver.instance.point.name.encode()
+    node.meaning = Known(text)
+    return t.string(len(text) + 1)
+
+
+def _probe_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    text = resolver.instance.point.provider.probetype.encode()
+    node.meaning = Known(text)
+    return t.string(len(text) + 1)
+
+
+def _known_text(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+    from probee.compiler.lang.bpftrace.lower_operator import write_bytes
+
+    assert target is not None and isinstance(node.meaning, Known) and isinstance(node.meaning.value, bytes)
+    data = node.meaning.value + b"\0"
+    write_bytes(low, target, data + bytes(max(0, target.type.size - len(data)) if target.type.size <= place.LONG else 0))
+
+
+def _outside_callback(low: Lowerer, node: ast.Expr) -> Value:
+    if low.context is None:
+        name = node.name if isinstance(node, (ast.Identifier, ast.Call)) else "ctx"
+        raise CompileError(f"'{name}' builtin is not allowed in a for-loop", node.span)
+    return low.context
+
+
+def register_value(low: Lowerer, node: ast.Expr, offset: int) -> Value:
+    """Return a 64-bit register from struct pt_regs."""
+    return low.b.load_context(_outside_callback(low, node), I64, offset)
+
+
+def _layout(low: Lowerer):  # type: ignore[no-untyped-def]
+    from probee.probes.register import registers
+
+    return registers(low.script.target.arch)
+
+
+def _need(name: str, providers: tuple[str, ...], words: str) -> Check:
+    def check(resolver: Resolver, node: ast.Identifier) -> Ty:
+        if resolver.instance.provider not in providers:
+            raise CompileError(f"The {node.name} builtin can only be used with {words} probes", node.span)
+        return t.UINT64
+
+    return check
+
+
+def _argument(resolver: Resolver, node: ast.Identifier) -> Ty:
+    providers = ("kprobe", "uprobe", "usdt", "rawtracepoint")
+    if resolver.instance.provider not in providers:
+        raise CompileError(f"The {node.name} builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes", node.span)
+    if resolver.instance.provider != "rawtracepoint":
+        from probee.probes.register import registers
+
+        registers(resolver.script.target.arch).argument(int(node.name[3:]), node.span)
+    return t.UINT64
+
+
+def _argument_value(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    assert isinstance(node, ast.Identifier)
+    number = int(node.name[3:])
+    if low.instance.provider == "rawtracepoint":
+        return register_value(low, node, 8 * number)
+    return register_value(low, node, _layout(low).argument(number, node.span))
+
+
+def _stack_argument(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    assert isinstance(node, ast.Identifier)
+    layout = _layout(low)
+    stack = register_value(low, node, layout.stack_pointer)
+    space = low.instance.space
+    return low.b.load(low.b.pointer(stack, space), I64, layout.stack_argument_offset(int(node.name[4:])))
+
+
+def _retval(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    return register_value(low, node, _layout(low).return_value)
+
+
+def _args_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    struct = resolver.instance.args
+    if struct is None:
+        message = f"The args builtin can not be used with '{resolver.instance.provider}' probes"
+        raise CompileError(message, node.span)
+    return t.pointer_to(struct, "context")
+
+
+def _context_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    provider = resolver.instance.provider
+    if provider == "tracepoint":
+        raise CompileError("Use args instead of ctx in tracepoint", node.span)
+    if provider not in REGISTERS:
+        raise CompileError(f"The ctx builtin can not be used with '{provider}' probes", node.span)
+    name = "bpf_perf_event_data" if provider in ("profile", "interval", "software", "hardware") else "pt_regs"
+    found = resolver.script.target.type_named("struct", name) if resolver.script.target.has_btf else None
+    return t.pointer_to(found if found is not None else c.VOID, "context")
+
+
+def _context(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    return _outside_callback(low, node)
+
+
+def _function_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    provider = resolver.instance.provider
+    if provider not in ("kprobe", "kretprobe"):
+        raise CompileError(f"The func builtin can not be used with '{provider}' probes", node.span)
+    return t.KSYM
+
+
+def _function(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+    assert target is not None
+    place.store(low.b, target.at(0, t.UINT64), _function_address(low, node))
+
+
+def _function_address(low: Lowerer, node: ast.Expr) -> Value:
+    point = low.instance.point
+    if low.instance.provider == "kprobe":
+        return register_value(low, node, _layout(low).program_counter)
+    if low.feature("get_func_ip"):
+        return low.b.helper("get_func_ip", _outside_callback(low, node))
+    if point.is_pattern or not point.function:
+        raise Unsupported("func in a kretprobe with a wildcard needs bpf_get_func_ip, which this kernel lacks (Linux 5.15)", node.span)
+    return late(low, "kaddr", point.function, node.span)
+
+
+def stack_type(resolver: Resolver, kind: str, mode: str = "", depth: int = 127) -> Ty:
+    """Return the type of a stack; kept by id in a map for its depth."""
+    return Ty(kind, 8 if kind == "kstack" else 16, mode=mode or resolver.script.config.text("stack_mode"), count=depth)
+
+
+def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+    """Put the id of the current kernel stack where it is wanted; a negative one means that it was not captured."""
+    from probee.model.spec import MapSpec, MapType
+
+    assert target is not None
+    b, depth = low.b, node.type.count
+    name = f"stack_{depth}"
+    if name not in low.unit.maps:
+        entries = low.script.config.number("max_map_keys") * 4
+        low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, 8 * depth, entries, role="stack")
+    flags = b.const(0 if node.type.kind == "kstack" else 1 << 8)  # BPF_F_USER_STACK
+    found = b.helper("get_stackid", _outside_callback(low, node), b.map(name), flags)
+    place.store(b, target.at(0, t.INT64), found)
+    if node.type.kind == "ustack":
+        place.store(b, target.at(8, t.UINT64), b.lshr(b.helper("get_current_pid_tgid"), 32))
+
+
+def _stack(resolver: Resolver, node: ast.Identifier) -> Ty:
+    if node.name == "ustack":
+        raise Unsupported("ustack is not supported yet", node.span)
+    return stack_type(resolver, node.name)
+
+
+_HELPERS = "get_current_pid_tgid"
+
+BUILTINS: dict[str, Builtin] = {
+    "pid": Builtin(_fixed(t.UINT32), _upper(_HELPERS)),
+    "tid": Builtin(_fixed(t.UINT32), _lower(_HELPERS)),
+    "uid": Builtin(_fixed(t.UINT64), _lower("get_current_uid_gid")),
+    "gid": Builtin(_fixed(t.UINT64), _upper("get_current_uid_gid")),
+    "username": Builtin(_fixed(t.USERNAME), _username),
+    "comm": Builtin(_fixed(t.string(COMM_SIZE)), _comm),
+    "nsecs": Builtin(_fixed(t.UINT64), lambda low, node, target: boot_ns(low)),
+    "elapsed": Builtin(_fixed(t.UINT64), _elapsed),
+    "cpu": Builtin(_fixed(t.UINT64), _helper("get_smp_processor_id")),
+    "ncpus": Builtin(_fixed(t.UINT64), lambda low, node, target: late(low, "possible_cpus")),
+    "numaid": Builtin(_fixed(t.UINT64), _helper("get_numa_node_id")),
+    "rand": Builtin(_fixed(t.UINT64), lambda low, node, target: low.b.and_(low.b.helper("get_prandom_u32"), 0xFFFFFFFF)),
+    "cgroup": Builtin(_fixed(t.UINT64), _helper("get_current_cgroup_id")),
+    "curtask": Builtin(_task_type, _task),
+    "probe": Builtin(_probe_name, _known_text),
+    "probetype": Builtin(_probe_type, _known_text),
+    "func": Builtin(_function_type, _function),
+    "args": Builtin(_args_type, _context),
+    "ctx": Builtin(_context_type, _context),
+    "retval": Builtin(_need("retval", ("kretprobe", "uretprobe"), "'kretprobe' and 'uretprobe'"), _retval),
+    "argN": Builtin(_argument, _argument_value),
+    "sargN": Builtin(_need("sarg", ("kprobe", "uprobe"), "'kprobe' and 'uprobe'"), _stack_argument),
+    "kstack": Builtin(_stack, capture_stack),
+    "ustack": Builtin(_stack, capture_stack),
+}

@@ -1,0 +1,92 @@
+"""Functions: the table that calls are looked up in, one entry per name with how it types and how it is lowered.
+
+The pairs themselves are in function_output.py (what prints), function_data.py (what reads and converts), function_map.py (maps)
+and aggregation.py.  `check(resolver, call)` types a call and its arguments; `lower(lowerer, call, target)` returns a scalar's
+value or writes what lies in memory into `target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.bpftrace import aggregation, ast, builtin, function_data, function_map, function_output
+from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.resolve import Resolver
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.errors import CompileError, UnknownName, Unsupported
+
+Check = Callable[[Resolver, ast.Call], Ty]
+Lower = Callable[[Lowerer, ast.Call, "Place | None"], "Value | None"]
+
+# Of the language, not here yet: named so that the error says which of the two it is
+LATER = frozenset((
+    "bswap_array", "cgroup_path", "debugf", "find", "getopt", "override", "path", "percpu_kaddr", "pton", "signal",
+    "signal_thread", "skboutput", "socket_cookie", "strcap", "strcontains", "strerror", "strstr", "str_concat", "tseries",
+    "uaddr", "unwatch", "usym", "write_user", "dw_ustack", "fail", "assert", "static_assert", "signal_name", "syscall_name",
+    "memcmp", "container_of", "ppid", "pcomm", "jiffies", "leader_tid", "leader_comm", "is_err", "config",
+))  # fmt: skip
+
+
+class Function:
+    """How calls of a name type and are lowered."""
+
+    __slots__ = ("check", "lower")
+
+    def __init__(self, check: Check, lower: Lower) -> None:
+        self.check = check
+        self.lower = lower
+
+
+FUNCTIONS: dict[str, Function] = {
+    name: Function(check, lower)
+    for table in (function_output.TABLE, function_data.TABLE, function_map.TABLE)
+    for name, (check, lower) in table.items()
+}
+FUNCTIONS.update(
+    {
+        name: Function(aggregation.check, aggregation.lower)
+        for name in ("count", "sum", "min", "max", "avg", "stats", "hist", "lhist")
+    }
+)
+
+
+def resolve_call(resolver: Resolver, node: ast.Call) -> Ty:
+    """Type a call; raises UnknownName with what was perhaps meant."""
+    function = FUNCTIONS.get(node.name)
+    if function is not None:
+        return function.check(resolver, node)
+    known = builtin.find(node.name)
+    if known is not None and not node.args:
+        name = ast.Identifier(node.span, node.name)
+        name.meaning = None
+        type = known.check(resolver, name)
+        node.meaning = name.meaning
+        return type
+    if node.name in LATER or (known is not None and node.args):
+        raise Unsupported(f"{node.name}() is not supported yet", node.span)
+    from probee.probes.candidate import closest
+
+    near = closest(node.name, FUNCTIONS, 1)
+    raise UnknownName(f"Unknown function: '{node.name}'", node.span, did_you_mean=near[0] if near else "")
+
+
+def lower_call(low: Lowerer, node: ast.Expr, target: Place | None) -> Value | None:
+    """Lower a call or a bare name."""
+    if isinstance(node, ast.Identifier):
+        known = builtin.find(node.name)
+        if known is not None:
+            return known.lower(low, node, target)
+        call = ast.Call(node.span, node.name, [])
+        call.type, call.meaning = node.type, node.meaning
+        return FUNCTIONS[node.name].lower(low, call, target)
+    assert isinstance(node, ast.Call)
+    if node.name in FUNCTIONS:
+        return FUNCTIONS[node.name].lower(low, node, target)
+    known = builtin.find(node.name)
+    if known is None:
+        raise CompileError(f"Unknown function: '{node.name}'", node.span)
+    name = ast.Identifier(node.span, node.name)
+    name.type, name.meaning = node.type, node.meaning
+    return known.lower(low, name, target)

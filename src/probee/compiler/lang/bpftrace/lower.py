@@ -1,0 +1,361 @@
+"""Typed tree to IR: statements and the dispatch over expressions.
+
+A scalar (int, bool, enum, pointer) becomes one IR value: an i64 extended by its type's sign, or a pointer.  Everything else
+is written `into` a Place.  Operators are in lower_operator.py, maps in lower_map.py, loops in lower_loop.py, records that go
+to user space in lower_record.py; names and calls bring their own lowering (builtin.py, function.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from probee.compiler.ir import op
+from probee.compiler.ir.build import Builder
+from probee.compiler.ir.type import I64
+from probee.compiler.ir.unit import Block, Function, Unit, Value
+from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.scope import Instance, Known, Script, VariableInfo
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.errors import CompileError, Unsupported
+
+
+class Loop:
+    """Where break and continue go; in a callback `done` ends the iteration by returning."""
+
+    __slots__ = ("end", "next")
+
+    def __init__(self, next: Block | None, end: Block | None) -> None:
+        self.next = next
+        self.end = end
+
+
+class Lowerer:
+    """Lowers one probe instance into one IR function (and its callbacks)."""
+
+    def __init__(self, script: Script, unit: Unit, instance: Instance, function: Function) -> None:
+        self.script = script
+        self.unit = unit
+        self.instance = instance
+        self.function = function
+        self.callbacks: list[Function] = []
+        self.b = Builder(function)
+        self.context = self.b.param(0) if function.kind == "program" else None
+        self.loops: list[Loop] = []
+        self.result = 1 if instance.provider == "tracepoint" else 0
+
+    def nested(self, function: Function) -> Lowerer:
+        """Return a lowerer for a callback of this function; the context of the program is out of its reach."""
+        inner = Lowerer(self.script, self.unit, self.instance, function)
+        inner.callbacks = self.callbacks
+        return inner
+
+    # -- whole bodies
+
+    def body(self) -> None:
+        """Lower predicate and block."""
+        b = self.b
+        probe = self.instance.probe
+        if probe.predicate is not None:
+            b.span = probe.predicate.span
+            run, leave = b.new_block(), b.new_block()
+            b.branch(self.condition(probe.predicate), run, leave)
+            b.at(leave)
+            self.leave()
+            b.at(run)
+        self.block(probe.body)
+        if not b.terminated:
+            self.leave()
+
+    def filter_pid(self) -> None:
+        """Leave at once unless the process is the one that `-p` names."""
+        from probee.compiler.lang.bpftrace.builtin import late
+
+        b = self.b
+        pid = b.lshr(b.helper("get_current_pid_tgid"), 32)
+        run, leave = b.new_block(), b.new_block()
+        b.branch(b.compare(op.EQ, pid, late(self, "filter_pid")), run, leave)
+        b.at(leave)
+        self.leave()
+        b.at(run)
+
+    def leave(self) -> None:
+        """End the program with its default result."""
+        self.b.return_(self.b.const(self.result))
+
+    def block(self, node: ast.Block) -> None:
+        for statement in node.statements:
+            if self.b.terminated:
+                self.script.warn("Unreachable statement.", statement.span)
+                return
+            self.statement(statement)
+
+    def statement(self, node: ast.Node) -> None:
+        self.b.span = node.span
+        handler = _STATEMENTS.get(type(node))
+        if handler is None:
+            raise Unsupported(f"{type(node).__name__} is not supported yet", node.span)
+        handler(self, node)
+
+    # -- statements
+
+    def _expression_statement(self, node: ast.ExprStatement | ast.Discard) -> None:
+        self.effect(node.value)
+
+    def effect(self, node: ast.Expr) -> None:
+        """Evaluate an expression for its effect."""
+        if isinstance(node, ast.Block):
+            self.block(node)
+            if node.value is not None and not self.b.terminated:
+                self.effect(node.value)
+        elif isinstance(node, (ast.Call, ast.Identifier)) and node.type.kind == "none":
+            from probee.compiler.lang.bpftrace.function import lower_call
+
+            lower_call(self, node, None)
+        elif isinstance(node, (ast.Ternary, ast.IfExpr)) and node.type.kind == "none":
+            self._effect_branches(node)
+        elif isinstance(node, ast.Expansion):
+            self.effect(node.body)
+        elif node.type.is_scalar:
+            self.value(node)
+        elif node.type.kind != "none" and not node.type.is_aggregation:
+            self.place(node)
+
+    def _effect_branches(self, node: ast.Ternary | ast.IfExpr) -> None:
+        then, otherwise = node.then or node.condition, node.otherwise
+        self.diamond(
+            self.condition(node.condition),
+            lambda: self.effect(then),
+            (lambda: self.effect(otherwise)) if otherwise is not None else None,
+        )
+
+    def diamond(self, condition: Value, then: Callable[[], object], otherwise: Callable[[], object] | None) -> None:
+        """Emit if/else around two pieces of lowering."""
+        b = self.b
+        yes, end = b.new_block(), b.new_block()
+        no = b.new_block() if otherwise is not None else end
+        b.branch(condition, yes, no)
+        for block, action in ((yes, then), (no, otherwise)):
+            if action is not None:
+                b.at(block)
+                action()
+                if not b.terminated:
+                    b.jump(end)
+        b.at(end)
+
+    def _let(self, node: ast.Let) -> None:
+        info = self._variable_info(node.variable)
+        info.place = None
+        target = self.variable_place(info)
+        if node.value is not None:
+            self.into(node.value, target, padded=False)
+        elif target.type.size:
+            self._clear(target)
+
+    def _clear(self, target: Place) -> None:
+        if target.type.is_scalar:
+            place.store(self.b, target, self.b.const(0))
+        elif target.type.kind == "string" and target.type.size > place.LONG:
+            place.zero(self.b, target.at(0, t.UINT64))
+        else:
+            place.zero(self.b, target)
+
+    def _variable_info(self, node: ast.Variable) -> VariableInfo:
+        assert isinstance(node.meaning, VariableInfo)
+        return node.meaning
+
+    def variable_place(self, info: VariableInfo) -> Place:
+        """Return where a variable lives, made at its first use."""
+        if info.type is None:
+            raise CompileError(f"Variable ${info.name} was never assigned to.", info.span)
+        if not isinstance(info.place, Place):
+            # a scalar keeps its full width in its slot, so that it can become a plain value
+            type = info.type if not info.type.is_int else t.int_of(8, signed=info.type.signed)
+            info.place = place.alloca(self.b, type, f"${info.name}")
+        return info.place
+
+    def _assign(self, node: ast.Assign) -> None:
+        target = node.target
+        if isinstance(target, ast.Variable):
+            info = self._variable_info(target)
+            assert info.type is not None
+            if info.type.is_scalar:
+                value = self.convert(self.value(node.value), node.value.type, info.type)
+                place.store(self.b, self.variable_place(info), value)
+            elif mentions(node.value, info):
+                temporary = place.alloca(self.b, info.type)
+                self.into(node.value, temporary, padded=False)
+                place.copy(self.b, self.variable_place(info), temporary, padded=False)
+            else:
+                self.into(node.value, self.variable_place(info), padded=False)
+            return
+        from probee.compiler.lang.bpftrace import lower_map
+
+        lower_map.assign(self, target, node.value)
+
+    def _if(self, node: ast.If) -> None:
+        otherwise = node.otherwise
+        known = known_condition(node.condition)
+        if known is not None:
+            if known:
+                self.block(node.then)
+            elif otherwise is not None:
+                self._else(otherwise)
+            return
+        condition = self.condition(node.condition)
+        self.diamond(condition, lambda: self.block(node.then), (lambda: self._else(otherwise)) if otherwise else None)
+
+    def _else(self, node: ast.Block | ast.If) -> None:
+        if isinstance(node, ast.Block):
+            self.block(node)
+        else:
+            self.statement(node)
+
+    def _loop(self, node: ast.While | ast.Unroll | ast.For) -> None:
+        from probee.compiler.lang.bpftrace import lower_loop
+
+        lower_loop.lower(self, node)
+
+    def _break(self, node: ast.Break) -> None:
+        self._leave_loop(self.loops[-1].end, 1)
+
+    def _continue(self, node: ast.Continue) -> None:
+        self._leave_loop(self.loops[-1].next, 0)
+
+    def _leave_loop(self, target: Block | None, status: int) -> None:
+        """Jump, or in a callback return: 1 stops the iteration, 0 goes on."""
+        if target is not None:
+            self.b.jump(target)
+        else:
+            self.b.return_(self.b.const(status))
+
+    def _return(self, node: ast.Return) -> None:
+        if self.function.kind == "callback":
+            raise Unsupported("'return' in a for loop is not supported yet", node.span)
+        if node.value is None:
+            self.leave()
+        else:
+            self.b.return_(self.value(node.value))
+
+    # -- expressions
+
+    def value(self, node: ast.Expr) -> Value:
+        """Return a scalar expression's IR value."""
+        b, span = self.b, self.b.span
+        b.span = node.span
+        try:
+            known = node.meaning
+            if isinstance(known, Known) and isinstance(known.value, int) and node.type.is_int:
+                return b.const(int(known.value))
+            from probee.compiler.lang.bpftrace.lower_operator import VALUES
+
+            handler = VALUES.get(type(node))
+            if handler is None:
+                return place.load(b, self.place(node))
+            return handler(self, node)
+        finally:
+            b.span = span
+
+    def condition(self, node: ast.Expr) -> Value:
+        """Return a bool: the expression is not zero."""
+        from probee.compiler.lang.bpftrace.lower_operator import condition
+
+        span, self.b.span = self.b.span, node.span
+        try:
+            return condition(self, node)
+        finally:
+            self.b.span = span
+
+    def place(self, node: ast.Expr) -> Place:
+        """Return where an expression's value lies; it is put into new memory when it lies nowhere yet."""
+        from probee.compiler.lang.bpftrace.lower_operator import PLACES
+
+        handler = PLACES.get(type(node))
+        if handler is not None:
+            found = handler(self, node)
+            if found is not None:
+                return found
+        made = place.alloca(self.b, node.type)
+        self.into(node, made, padded=False)
+        return made
+
+    def into(self, node: ast.Expr, target: Place, *, padded: bool) -> None:
+        """Write an expression's value into memory, converted to the memory's type."""
+        b, span = self.b, self.b.span
+        b.span = node.span
+        try:
+            if target.type.is_scalar:
+                place.store(b, target, self.convert(self.value(node), node.type, target.type))
+                return
+            from probee.compiler.lang.bpftrace.lower_operator import WRITERS
+
+            writer = WRITERS.get(type(node))
+            if writer is not None and writer(self, node, target, padded):
+                return
+            place.copy(b, target, self.place(node), padded=padded)
+        finally:
+            b.span = span
+
+    def convert(self, value: Value, source: Ty, target: Ty) -> Value:
+        """Return a scalar as another scalar type."""
+        b = self.b
+        if target.kind == "pointer":
+            space = target.space if target.space in ("kernel", "user") else "kernel"
+            return value if value.type.is_pointer else b.pointer(value, space)
+        if value.type.is_pointer:
+            value = b.address(value)
+        if target.kind == "bool" and source.kind != "bool":
+            return b.zext(b.compare(op.NE, value, 0), I64)
+        if target.size >= 8 or (source.is_int and _inside(source, target)):
+            return value
+        from probee.compiler.ir.type import int_type
+
+        return b.resize(b.trunc(value, int_type(target.size)), I64, signed=target.signed)
+
+    def number(self, node: ast.Expr) -> Value:
+        """Return a scalar as an i64, pointers as their address."""
+        value = self.value(node)
+        return self.b.address(value) if value.type.is_pointer else value
+
+    def feature(self, name: str) -> bool:
+        """Ask the target for a kernel feature; remembered in the unit for the passes."""
+        found = self.script.target.has_feature(name)
+        if found:
+            self.unit.features |= {name}
+        return found
+
+
+def _inside(source: Ty, target: Ty) -> bool:
+    """True when every value of an int type is a value of the other."""
+    if source.kind == "bool" or (source.signed == target.signed and source.size <= target.size):
+        return True
+    return not source.signed and target.signed and source.size < target.size
+
+
+def mentions(node: ast.Expr, info: VariableInfo) -> bool:
+    """True when a variable is read in an expression (so that it must not be overwritten while that is evaluated)."""
+    return any(isinstance(n, ast.Variable) and n.meaning is info for n in ast.walk(node))
+
+
+def known_condition(node: ast.Expr) -> bool | None:
+    """Return the truth of a constant condition."""
+    meaning = node.meaning
+    return bool(meaning.value) if isinstance(meaning, Known) and isinstance(meaning.value, int) else None
+
+
+_STATEMENTS: dict[type, Callable[[Lowerer, Any], None]] = {
+    ast.ExprStatement: Lowerer._expression_statement,
+    ast.Discard: Lowerer._expression_statement,
+    ast.Let: Lowerer._let,
+    ast.Assign: Lowerer._assign,
+    ast.If: Lowerer._if,
+    ast.While: Lowerer._loop,
+    ast.Unroll: Lowerer._loop,
+    ast.For: Lowerer._loop,
+    ast.Break: Lowerer._break,
+    ast.Continue: Lowerer._continue,
+    ast.Return: Lowerer._return,
+    ast.Block: Lowerer.block,
+}

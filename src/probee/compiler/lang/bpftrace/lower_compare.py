@@ -1,0 +1,127 @@
+"""Equality of what lies in memory: strings up to their NUL, arrays and words whole, tuples member by member."""
+
+from __future__ import annotations
+
+from probee.compiler.ir import op
+from probee.compiler.ir.type import I8, I64, int_type
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.scope import Known
+
+
+def compare_memory(low: Lowerer, left: ast.Expr, right: ast.Expr) -> Value:
+    """Return an i64: 1 when the two are equal, else 0."""
+    result = place.alloca(low.b, t.UINT64)
+    place.store(low.b, result, low.b.const(0))
+    end = low.b.new_block()
+    if left.type.kind == "string" or right.type.kind == "string":
+        _strings(low, left, right, end)
+    else:
+        _equal(low, _here(low, low.place(left)), _here(low, low.place(right)), end)
+    place.store(low.b, result, low.b.const(1))
+    low.b.jump(end)
+    low.b.at(end)
+    return place.load(low.b, result)
+
+
+def _here(low: Lowerer, where: Place) -> Place:
+    """Return the value in memory of ours, copied there if it lies in the kernel's or the user's."""
+    if where.space not in ("kernel", "user", "context"):
+        return where
+    mine = place.alloca(low.b, where.type)
+    if where.space == "context":
+        at = low.b.pointer(low.b.add(low.b.address(where.base), where.offset), "kernel")
+        where = Place(at, 0, where.type)
+    place.copy(low.b, mine, where, padded=False)
+    return mine
+
+
+def _strings(low: Lowerer, left: ast.Expr, right: ast.Expr, differ: object) -> None:
+    for one, other in ((left, right), (right, left)):
+        known = one.meaning.value if isinstance(one.meaning, Known) else None
+        if isinstance(known, bytes):
+            where = _here(low, low.place(other))
+            _bytes(low, where, (known + b"\0")[: where.type.size], differ)
+            return
+    a, z = _here(low, low.place(left)), _here(low, low.place(right))
+    _loop(low, a, z, min(a.type.size, z.type.size), differ)
+
+
+def compare_prefix(low: Lowerer, left: ast.Expr, right: ast.Expr, length: int) -> Value:
+    """Return an i64: 1 when the first `length` bytes are equal, up to a NUL, else 0."""
+    result = place.alloca(low.b, t.UINT64)
+    place.store(low.b, result, low.b.const(0))
+    end = low.b.new_block()
+    a, z = _here(low, low.place(left)), _here(low, low.place(right))
+    size = min(length, a.type.size, z.type.size)
+    if size:
+        _loop(low, a, z, size, end)
+    place.store(low.b, result, low.b.const(1))
+    low.b.jump(end)
+    low.b.at(end)
+    return place.load(low.b, result)
+
+
+def _bytes(low: Lowerer, where: Place, data: bytes, differ: object) -> None:
+    b = low.b
+    at = 0
+    while at < len(data):
+        size = next(n for n in (8, 4, 2, 1) if at + n <= len(data) and (at + where.offset) % n == 0)
+        word = b.load(where.base, int_type(size), where.offset + at)
+        _expect(low, word, b.const(int.from_bytes(data[at : at + size], "little"), int_type(size)), differ)
+        at += size
+
+
+def _expect(low: Lowerer, value: Value, other: Value, differ: object) -> None:
+    b = low.b
+    go_on = b.new_block()
+    b.branch(b.compare(op.EQ, value, other), go_on, differ)  # type: ignore[arg-type]
+    b.at(go_on)
+
+
+def _loop(low: Lowerer, a: Place, z: Place, size: int, differ: object) -> None:
+    """Compare byte by byte, to the NUL or `size` bytes."""
+    b = low.b
+    index = place.alloca(b, t.UINT64)
+    place.store(b, index, b.const(0))
+    head, body, more, end = b.new_block(), b.new_block(), b.new_block(), b.new_block()
+    b.jump(head)
+    b.at(head)
+    at = place.load(b, index)
+    b.branch(b.compare(op.ULT, at, size), body, end)
+    b.at(body)
+    bounded = b.bound(at, size - 1)
+    one = b.load(b.offset(place.address(b, a), bounded), I8)
+    other = b.load(b.offset(place.address(b, z), bounded), I8)
+    _expect(low, one, other, differ)
+    b.branch(b.compare(op.EQ, one, 0), end, more)
+    b.at(more)
+    place.store(b, index, b.add(place.load(b, index), 1))
+    b.jump(head)
+    b.at(end)
+
+
+def _equal(low: Lowerer, a: Place, z: Place, differ: object) -> None:
+    b = low.b
+    if a.type.kind in ("tuple", "record"):
+        for index, field in enumerate(a.type.fields):
+            other = z.type.fields[index]
+            if a.type.kind == "record":
+                other = next(f for f in z.type.fields if f.name == field.name)
+            _equal(low, a.at(field.offset, field.type), z.at(other.offset, other.type), differ)
+    elif a.type.is_scalar:
+        one, two = place.load(b, a), place.load(b, z)
+        one, two = (b.address(x) if x.type.is_pointer else x for x in (one, two))
+        _expect(low, b.resize(one, I64, signed=False), two, differ)
+    elif a.type.kind == "string":
+        _loop(low, a, z, min(a.type.size, z.type.size), differ)
+    else:
+        size = min(a.type.size, z.type.size)
+        at = 0
+        while at < size:
+            n = next(n for n in (8, 4, 2, 1) if at + n <= size and (at + a.offset) % n == 0 and (at + z.offset) % n == 0)
+            _expect(low, b.load(a.base, int_type(n), a.offset + at), b.load(z.base, int_type(n), z.offset + at), differ)
+            at += n

@@ -1,0 +1,104 @@
+"""Records: what a program tells user space, reserved and built in the ring itself, and the counters of what got lost.
+
+A record is a u64 action number, then the action's fields (model.spec.Action).  When the ring has no room the loss is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probee.compiler.ir.type import I32, I64, VOID, pointer
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.model.spec import Action, MapSpec, MapType
+
+RING = "ring"
+RING_FULL, NO_SCRATCH, REFUSED = 0, 1, 2  # indices of the loss map
+N_LOSS = 3
+
+Writer = Callable[[Place], None]
+
+
+def add_runtime_maps(low: Lowerer) -> None:
+    """Make sure that the unit has the ring and the loss counters."""
+    maps = low.unit.maps
+    if RING not in maps:
+        maps[RING] = MapSpec(RING, MapType.RINGBUF, 0, 0, 0, role="ring")
+    if low.unit.loss_map not in maps:
+        maps[low.unit.loss_map] = MapSpec(low.unit.loss_map, MapType.PERCPU_ARRAY, 4, 8, N_LOSS, role="loss")
+
+
+def emit(
+    low: Lowerer,
+    kind: str,
+    text: str = "",
+    fields: list[tuple[Ty, Writer]] | None = None,
+    *,
+    parameters: tuple[int | str, ...] = (),
+    span: int = 0,
+) -> None:
+    """Send one record; each field comes with what writes it."""
+    add_runtime_maps(low)
+    b = low.b
+    layout: list[tuple[int, Ty]] = []
+    at = 8
+    for type, _ in fields or []:
+        at = -(-at // type.align) * type.align
+        layout.append((at, type))
+        at += type.size
+    size = -(-at // 8) * 8
+    number = len(low.unit.actions)
+    values = tuple((offset, t.value_type(type)) for offset, type in layout)
+    low.unit.actions.append(Action(kind, text, fields=values, size=size, parameters=parameters, span=span))
+
+    room = b.helper("ringbuf_reserve", b.map(RING), b.const(size), b.const(0), type=pointer("ringbuf", nullable=True))
+
+    def fill() -> None:
+        record = b.non_null(room)
+        b.store(record, b.const(number), 0)
+        for (offset, type), (_, write) in zip(layout, fields or [], strict=True):
+            write(Place(record, offset, type))
+        b.helper("ringbuf_submit", record, b.const(0), type=VOID)
+
+    low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))
+
+
+def field(low: Lowerer, node: ast.Expr, *, padded: bool = False) -> tuple[Ty, Writer]:
+    """Return an expression as a record's field."""
+    type = node.type
+    if type.kind in t.READABLE:
+        type = t.int_of(8, signed=type.signed)
+    return type, lambda where: low.into(node, where, padded=padded)
+
+
+def count_loss(low: Lowerer, index: int) -> None:
+    """Add one to a loss counter of this CPU."""
+    add_runtime_maps(low)
+    b = low.b
+    key = b.alloca(8, 8, "loss")
+    b.store(key, b.const(index, I32), 0)
+    found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
+    low.diamond(b.check_null(found), lambda: b.atomic("add", b.non_null(found), b.const(1)), None)
+
+
+def refuse(low: Lowerer, result: Value, message: str, span: int) -> None:
+    """Count and report a map update that failed; `result` is the helper's."""
+    b = low.b
+
+    def failed() -> None:
+        count_loss(low, REFUSED)
+        warn(low, message, span)
+
+    low.diamond(b.compare("ne", b.resize(result, I64, signed=True), 0), failed, None)
+
+
+def warn(low: Lowerer, message: str, span: int) -> None:
+    """Have user space print a warning with the place in the script."""
+    emit(low, "runtime_warning", message, span=span)
+
+
+

@@ -1,0 +1,225 @@
+"""A script, whole: text to IR unit.  Parse, preamble, macros, probes, types, lowering, in upstream's order of complaints."""
+
+from __future__ import annotations
+
+from probee.compiler.ir.type import I64, pointer
+from probee.compiler.ir.unit import Function, Program, Unit, connect
+from probee.compiler.lang.bpftrace import arguments, ast, cstruct
+from probee.compiler.lang.bpftrace.attachpoint import split
+from probee.compiler.lang.bpftrace.config import read_config
+from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_map import kernel_name, map_spec
+from probee.compiler.lang.bpftrace.lower_record import add_runtime_maps
+from probee.compiler.lang.bpftrace.parser import parse
+from probee.compiler.lang.bpftrace.resolve import Resolver
+from probee.compiler.lang.bpftrace.scope import Instance, Script
+from probee.errors import CompileError, Source, UnknownName, Unsupported
+from probee.model.spec import LinkSpec, ProgramType
+from probee.model.target import Target
+from probee.probes.match import expand
+from probee.probes.parse import parse as parse_probe
+from probee.probes.probe import Probe
+
+RUNTIME_OPTIONS = (
+    "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
+    "missing_probes", "license",
+)  # fmt: skip
+PID_FILTERED = frozenset(("kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit"))
+_RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older kernels: task, interrupt, NMI
+
+
+class Options:
+    """What the command line says about how to compile."""
+
+    __slots__ = ("environment", "has_child", "has_pid", "includes", "parameters", "unsafe")
+
+    def __init__(
+        self,
+        *,
+        parameters: tuple[str, ...] = (),
+        unsafe: bool = False,
+        has_pid: bool = False,
+        has_child: bool = False,
+        includes: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.unsafe = unsafe
+        self.has_pid = has_pid
+        self.has_child = has_child
+        self.includes = includes
+        self.environment = environment or {}
+
+
+def lower_script(source: Source, target: Target, options: Options) -> Unit:
+    """Return the unit of a script; raises CompileError, located in `source`."""
+    script = read(source, target, options)
+    find_probes(script, options)
+    resolver = Resolver(script)
+    resolver.run()
+    return _lower(script, resolver, options)
+
+
+def read(source: Source, target: Target, options: Options) -> Script:
+    """Parse a script, its preamble and macros included."""
+    from probee.compiler.lang.bpftrace.builtin import BUILTINS
+    from probee.compiler.lang.bpftrace.cmacro import expand_constants
+    from probee.compiler.lang.bpftrace.cpreprocessor import read_preamble
+    from probee.compiler.lang.bpftrace.function import FUNCTIONS, LATER
+    from probee.compiler.lang.bpftrace.macro import expand as expand_macros
+
+    program = parse(source)
+    config = read_config(program.config, options.environment)
+    script = Script(program, source, target, config, options.parameters)
+    script.options["unsafe"] = options.unsafe
+    for message, span in config.warnings:
+        script.warn(message, span)
+    for imported in program.imports:
+        raise Unsupported("import is not supported yet", imported.span)
+    for function in program.functions:
+        raise Unsupported("fn is not supported yet", function.span)
+    expand_macros(program, source, functions=frozenset((*BUILTINS, *FUNCTIONS, *LATER)))
+    if program.preamble:
+        definitions = read_preamble(program.preamble, {"BPFTRACE_HAVE_BTF": "1"} if target.has_btf else {})
+        expand_constants(program, definitions.macros)
+        cstruct.define(script, definitions)
+    return script
+
+
+# -- probes
+
+
+def find_probes(script: Script, options: Options) -> None:
+    """Make the instances: parse attach points, expand patterns; raises CompileError."""
+    for probe in script.program.probes:
+        found = 0
+        for text in probe.attach_points:
+            for point in parse_probe(split(text, script.parameters), text.span, unsafe=options.unsafe):
+                found += _add_instances(script, probe, point, text.span, options)
+        if not found:
+            _no_attach_point(script, probe)
+    if not script.instances and script.config.text("missing_probes") == "error":
+        raise CompileError("No probes to attach", 0)
+
+
+def _no_attach_point(script: Script, probe: ast.Probe) -> None:
+    how = script.config.text("missing_probes")
+    if how == "error":
+        message = (
+            "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'."
+        )
+        raise CompileError(message, probe.span)
+    if how == "warn":
+        message = (
+            "Probe has no valid attach points. It is being removed which may cause issues with program behavior."
+        )
+        script.warn(message, probe.span)
+
+
+def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, options: Options) -> int:
+    """Add the instances of one attach point; returns how many."""
+    if not point.provider.attachable:
+        raise Unsupported(f"{point.provider.name} probes are not supported yet", span)
+    try:
+        matches = list(expand(point, script.target, span, unsafe=options.unsafe))
+    except UnknownName as error:
+        if script.config.text("missing_probes") == "error":
+            raise
+        if script.config.text("missing_probes") == "warn":
+            script.warn(f"{error.message} Skipping.", span)
+        return 0
+    if len(matches) > 1 and not _depends_on_match(probe, point):
+        groups = [matches]
+    else:
+        groups = [[match] for match in matches]
+    limit = script.config.number("max_bpf_progs")
+    if len(script.instances) + len(groups) > limit:
+        message = (
+            f"Your program is trying to generate more than {limit} BPF programs, which exceeds the current limit of {limit}"
+        )
+        hint = "You can increase the limit through the BPFTRACE_MAX_BPF_PROGS environment variable."
+        raise CompileError(message, span, hint=hint)
+    for group in groups:
+        instance = Instance(probe, point if len(group) > 1 else group[0], group, len(script.instances) + 1)
+        instance.span = span
+        instance.args = _arguments(script, group[0])
+        script.instances.append(instance)
+    return len(groups)
+
+
+def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
+    """True when the program differs from match to match."""
+    names = {"probe"}
+    if point.provider.name in ("tracepoint", "rawtracepoint"):
+        names.add("args")
+    roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
+    return any(
+        isinstance(node, (ast.Identifier, ast.Call)) and node.name in names for root in roots for node in ast.walk(root)
+    )
+
+
+def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
+    provider = point.provider.name
+    if provider == "tracepoint":
+        format = script.target.tracepoint(point.category, point.event)
+        return arguments.tracepoint_struct(script.target, format) if format is not None else None
+    if provider == "rawtracepoint":
+        prototype = script.target.raw_tracepoint(point.event)
+        return arguments.prototype_struct(point.event, prototype) if prototype is not None else None
+    return None
+
+
+# -- lowering
+
+
+def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
+    unit = Unit()
+    unit.options = {key: script.config.values[key] for key in RUNTIME_OPTIONS}
+    for info in script.maps.values():
+        if info.value is None:
+            script.warn(f"Unused map: @{info.name}", info.span)
+            continue
+        unit.maps[kernel_name(info)] = map_spec(script, info)
+    for instance in script.instances:
+        resolver.probe(instance)
+        unit.programs.append(_program(script, unit, instance, options))
+        _links(script, unit, instance)
+    unit.warnings = [warning.report().replace("ERROR:", "WARNING:", 1) for warning in script.warnings]
+    return unit
+
+
+def _program(script: Script, unit: Unit, instance: Instance, options: Options) -> Program:
+    name = _program_name(instance)
+    function = Function(name, (pointer("context"),), I64, span=instance.probe.span)
+    low = Lowerer(script, unit, instance, function)
+    add_runtime_maps(low)
+    if options.has_pid and instance.provider in PID_FILTERED:
+        low.filter_pid()
+    low.body()
+    functions = [function, *low.callbacks]
+    for each in functions:
+        connect(each)
+    type = _program_type(instance)
+    nesting = _RAW_NESTING if instance.provider == "rawtracepoint" else 1
+    return Program(name, type, functions, probe=instance.point.name, nesting=nesting)
+
+
+def _program_type(instance: Instance) -> int:
+    """A raw tracepoint's arguments are taken as numbers; the BTF-typed kind of program is for fentry and its family."""
+    return ProgramType.RAW_TRACEPOINT if instance.provider == "rawtracepoint" else instance.point.provider.program_type
+
+
+def _program_name(instance: Instance) -> str:
+    text = "".join(char if char.isalnum() and char.isascii() else "_" for char in instance.point.name)
+    return f"{text[:100]}_{instance.index}"
+
+
+def _links(script: Script, unit: Unit, instance: Instance) -> None:
+    program, point = unit.programs[-1].name, instance.point
+    if instance.provider in ("kprobe", "kretprobe") and len(instance.matches) > 1:
+        # expanded again when it is attached: functions come and go with modules, the program does not change
+        parameters: dict[str, int | str | list[str]] = {"pattern": point.function, "module": point.module}
+        unit.links.append(LinkSpec(instance.provider, program, point.name, parameters, span=instance.span))
+        return
+    for match in instance.matches:
+        unit.links.append(LinkSpec(instance.provider, program, match.name, match.link_parameters(), span=instance.span))

@@ -1,0 +1,85 @@
+"""Type names in the source become types: the language's own, C's, the preamble's, BTF's, in this order."""
+
+from __future__ import annotations
+
+from probee.compiler.lang.bpftrace import ast
+from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.scope import Script
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.errors import CompileError, UnknownName
+from probee.model import ctype as c
+
+
+def resolve_type(script: Script, name: ast.TypeName, space: str) -> Ty:
+    """Return the type; pointers point into `space`.  `typeof` is the resolver's: it needs expressions."""
+    if isinstance(name, ast.PointerType):
+        return t.pointer_to(_pointee(script, name.target, space), space)
+    if isinstance(name, ast.ArrayType):
+        return _array(script, name, space)
+    assert isinstance(name, ast.NamedType)
+    if not name.tag and name.name in ("string", "buffer"):
+        size = script.config.number("max_strlen")
+        return t.string(size) if name.name == "string" else t.buffer(size)
+    if not name.tag and name.name in t.NAMED:
+        return t.NAMED[name.name]
+    return t.from_ctype(named_ctype(script, name), space)
+
+
+def _array(script: Script, name: ast.ArrayType, space: str) -> Ty:
+    element = name.element
+    if isinstance(element, ast.NamedType) and not element.tag and element.name in ("string", "buffer", "inet"):
+        size = name.size if name.size is not None else script.config.number("max_strlen")
+        if element.name == "inet":
+            return t.INET
+        return t.string(size) if element.name == "string" else t.buffer(size)
+    return t.array_of(resolve_type(script, element, space), name.size or 0)
+
+
+def _pointee(script: Script, name: ast.TypeName, space: str) -> c.CType | Ty:
+    if isinstance(name, ast.PointerType):
+        target = _pointee(script, name.target, space)
+        return c.PointerType(target) if isinstance(target, c.CType) else t.pointer_to(target, space)
+    if isinstance(name, ast.NamedType) and (name.tag or name.name not in t.NAMED):
+        return named_ctype(script, name, incomplete=True)
+    if isinstance(name, ast.NamedType) and name.name == "void":
+        return c.VOID
+    return resolve_type(script, name, space)
+
+
+def named_ctype(script: Script, name: ast.NamedType, *, incomplete: bool = False) -> c.CType:
+    """Return the C type of a name; a pointee may stay incomplete.  Raises UnknownName."""
+    kinds = [name.tag] if name.tag else ["typedef", "int", "struct", "union", "enum"]
+    for kind in kinds:
+        own = script.structs.get(f"{kind} {name.name}")
+        if isinstance(own, c.CType):
+            return own
+    if not name.tag and name.name in t.C_INTS:
+        size, signed = t.C_INTS[name.name]
+        return c.IntType(name.name, size, signed=signed)
+    if script.target.has_btf:
+        for kind in kinds:
+            found = script.target.type_named(kind, name.name)
+            if found is not None:
+                return found
+    if incomplete and name.tag in ("struct", "union"):
+        return c.ForwardType(name.tag, name.name)
+    what = f"{name.tag} {name.name}" if name.tag else name.name
+    if name.tag in ("struct", "union"):
+        raise UnknownName(f"Unknown struct/union: '{what}'", name.span)
+    hint = "" if script.target.has_btf else "Types of the kernel come from BTF, which this target lacks; define the type in the script."
+    error = CompileError(f"Cannot resolve unknown type \"{what}\"", name.span, hint=hint)
+    raise error
+
+
+def find_struct(script: Script, ctype: c.CType, span: int) -> c.StructType:
+    """Return the struct or union behind a C type, completed from the preamble or BTF; raises CompileError."""
+    bare = c.strip(ctype)
+    if isinstance(bare, c.ForwardType):
+        own = script.structs.get(f"{bare.kind} {bare.name}")
+        found = own if own is not None else (script.target.type_named(bare.kind, bare.name) if script.target.has_btf else None)
+        if not isinstance(found, c.StructType):
+            raise UnknownName(f"Unknown struct/union: '{bare.kind} {bare.name}'", span)
+        return found
+    if not isinstance(bare, c.StructType):
+        raise CompileError(f"Can not access fields of type '{t.c_name(ctype)}'", span)
+    return bare
