@@ -113,7 +113,8 @@ class _Hashes(dict[int, int]):
         self.base = base
         self.shift = len(base.strings) if base is not None else 0
         names = self.strings.split(b"\0")
-        super().__init__(zip(accumulate([len(name) + 1 for name in names], initial=self.shift), map(crc32, names), strict=False))
+        starts = accumulate([len(name) + 1 for name in names], initial=self.shift)
+        super().__init__(zip(starts, map(crc32, names), strict=False))
 
     def __missing__(self, offset: int) -> int:
         if offset < self.shift:

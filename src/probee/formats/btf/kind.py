@@ -15,6 +15,9 @@ VOID, INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD = range(8)
 TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC = range(8, 16)
 FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(16, 20)
 
+TRANSPARENT = frozenset((VOLATILE, CONST, RESTRICT, TYPE_TAG))  # say something about the type they refer to
+SIZED = frozenset((INT, STRUCT, UNION, ENUM, FLOAT, ENUM64))  # their third word is a size, not a type
+
 INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
 
 LINKAGE_STATIC, LINKAGE_GLOBAL, LINKAGE_EXTERN = range(3)
