@@ -32,7 +32,7 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
         unit = lower(source, target, options)
         if after is not None:
             after("lower", unit)
-        optimise(unit, after=after)
+        unit = optimise(unit, after=after)
         license = str(unit.options.get("license", "GPL"))
         return generate_object(unit, source_name=source.name, source_text=text, license=license)
     except CompileError as error:
