@@ -71,8 +71,6 @@ class BtfBackedTarget(Target):
 
     def type_named(self, kind: str, name: str) -> CType | None:
         """Return a type of vmlinux, else of a module that a function was found in before."""
-        if kind == "enum" and not name:
-            return None
         for btf in self._opened():
             for id in btf.find(kind, name, own=True):
                 return btf.type(id)
