@@ -1,6 +1,6 @@
 """vmlinux's BTF, mapped from a copy in the cache directory, with its index beside it.
 
-Files: btf/BUILDID.btf is what /sys/kernel/btf/vmlinux holds, btf/BUILDID.index what TypeIndex.save returned.  The key is
+Files: types/BUILDID.vmlinux is what /sys/kernel/btf/vmlinux holds, types/BUILDID.index what TypeIndex.save returned.  The key is
 the kernel's build id and the blob's size, so that no other kernel's file can be taken for it.  Without a trusted cache
 directory, or without a build id, everything is read anew.
 """
@@ -23,17 +23,17 @@ _NT_GNU_BUILD_ID = 3
 def load_vmlinux(path: str) -> Btf:
     """Return the BTF of the running kernel; `path` is /sys/kernel/btf/vmlinux."""
     id = build_id("vmlinux")
-    directory = cache_directory("btf") if id else None
+    directory = cache_directory("types") if id else None
     if directory is None:
         return Btf(_read(path))
     size = os.stat(path).st_size
     name = f"{directory}/{id}"
-    blob: Buffer | None = _map(f"{name}.btf", size)
+    blob: Buffer | None = _map(f"{name}.vmlinux", size)
     if blob is None:
         data = _read(path)
-        write_whole(f"{name}.btf", data)
-        keep_newest(directory, ".btf", _KERNELS_KEPT)
-        blob = _map(f"{name}.btf", len(data)) or data
+        write_whole(f"{name}.vmlinux", data)
+        keep_newest(directory, ".vmlinux", _KERNELS_KEPT)
+        blob = _map(f"{name}.vmlinux", len(data)) or data
     key = f"{id}:{size}".encode()
     saved = _map(f"{name}.index")
     index = TypeIndex.load(memoryview(saved), key) if saved is not None else None
