@@ -7,6 +7,8 @@ import pytest
 from probee.formats.target import FileTarget
 from target_fixture import build_target
 
+pytest_plugins = ("probee.lab.plugin",)  # the `guest` fixture and its options
+
 
 @pytest.fixture
 def target() -> FileTarget:

@@ -318,8 +318,8 @@ def become(request: Request, ends: tuple[int, int, int]) -> None:
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        for which in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
+            signal.signal(which, signal.SIG_DFL)
         if request.tty:
             os.open(os.ttyname(ends[0]), os.O_RDWR | os.O_CLOEXEC)  # a session's first terminal becomes its own
         for number, fd in enumerate(ends):
