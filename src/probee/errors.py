@@ -97,7 +97,7 @@ def excerpt(source: Source, span: int) -> str:
     line, column = source.position(start)
     text = source.line(line).replace("\t", " ")
     width = max(1, min(end - start, len(text) - column + 1))
-    if len(text) > 160:  # a minified program: show the neighbourhood
+    if len(text) > 1000:  # a minified program: show the neighbourhood
         left = max(0, column - 81)
         text = text[left : left + 160]
         column -= left
