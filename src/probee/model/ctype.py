@@ -8,10 +8,12 @@ returns one, resolved at the first look.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Union
+TYPE_CHECKING = False  # typing takes longer to import than this module
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
 
-Reference = Union["CType", Callable[[], "CType"]]
+    Reference: TypeAlias = "CType | Callable[[], CType]"
 
 
 class CType:
@@ -82,14 +84,18 @@ class FloatType(CType):
 
 
 class PointerType(CType):
-    """A pointer; `tag` is the BTF type tag of its pointee ("user", "percpu", "rcu") or ""."""
+    """A pointer; `tag` is the BTF type tag of its pointee ("user", "percpu", "rcu") or "".
 
-    __slots__ = ("_target", "tag")
+    `const` says that the pointee is const, which only spelling cares about.
+    """
 
-    def __init__(self, target: Reference, *, tag: str = "") -> None:
+    __slots__ = ("_target", "const", "tag")
+
+    def __init__(self, target: Reference, *, tag: str = "", const: bool = False) -> None:
         super().__init__(8)
         self._target = target
         self.tag = tag
+        self.const = const
 
     @property
     def target(self) -> CType:
@@ -100,7 +106,8 @@ class PointerType(CType):
         target = self.target
         if isinstance(target, (ArrayType, FunctionType)):
             return target.spelling(f"(*{declarator})")
-        return target.spelling(f"*{declarator}") if declarator.startswith("*") else f"{target.spelling()} *{declarator}"
+        text = target.spelling(f"*{declarator}") if declarator.startswith("*") else f"{target.spelling()} *{declarator}"
+        return f"const {text}" if self.const else text
 
 
 class ArrayType(CType):

@@ -42,7 +42,7 @@ def _int(btf: Btf, at: int, info: int) -> CType:
 
 
 def _pointer(btf: Btf, at: int, info: int) -> CType:
-    id, tag = btf.words[at + 2], ""
+    id, tag, const = btf.words[at + 2], "", False
     _check_chain(btf, id)
     while not tag:
         number, where, target = btf.step(id)
@@ -50,8 +50,9 @@ def _pointer(btf: Btf, at: int, info: int) -> CType:
             break
         if number == kind.TYPE_TAG:
             tag = _type_tag(btf, id, where)
+        const = const or number == kind.CONST
         id = target
-    return PointerType(btf.reference(id), tag=tag)
+    return PointerType(btf.reference(id), tag=tag, const=const)
 
 
 def _type_tag(btf: Btf, id: int, at: int) -> str:
