@@ -1,8 +1,8 @@
 """vmlinux's BTF, mapped from a copy in the cache directory, with its index beside it.
 
-Files: types/BUILDID.vmlinux is what /sys/kernel/btf/vmlinux holds, types/BUILDID.index what TypeIndex.save returned.  The key is
-the kernel's build id and the blob's size, so that no other kernel's file can be taken for it.  Without a trusted cache
-directory, or without a build id, everything is read anew.
+Files: types/BUILDID.vmlinux is what /sys/kernel/btf/vmlinux holds, types/BUILDID.index what TypeIndex.save returned.  The
+key is the kernel's build id and the blob's size, so that no other kernel's file can be taken for it.  Without a trusted
+cache directory, or without a build id, everything is read anew.
 """
 
 from __future__ import annotations

@@ -87,8 +87,9 @@ class LiveTarget(BtfBackedTarget):
 
     def traceable_functions(self) -> Iterable[tuple[str, str]]:
         if self._functions is None:
-            self._functions = traceable.traceable_functions(tracefs_root(), self.kallsyms)
-            self.record("functions", digest("\n".join(map("\t".join, self._functions))))
+            lines = traceable.traceable_lines(tracefs_root(), self.kallsyms)
+            self._functions = traceable.split_lines(lines)
+            self.record("functions", digest("\n".join(lines)))
         return self._functions
 
     def has_symbol(self, name: str) -> bool:

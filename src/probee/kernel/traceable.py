@@ -16,37 +16,38 @@ BLACKLIST = "/sys/kernel/debug/kprobes/blacklist"
 KPROBE_PMU = "/sys/bus/event_source/devices/kprobe"
 
 
-def traceable_functions(tracefs: str | None, kallsyms: Kallsyms) -> list[tuple[str, str]]:
-    """Return sorted (name, module or "") without repetition; empty when the kernel has no kprobes."""
+def traceable_lines(tracefs: str | None, kallsyms: Kallsyms) -> list[str]:
+    """Return `NAME` or `NAME [MODULE]`, sorted, without repetition; empty when the kernel has no kprobes."""
     if not isdir(KPROBE_PMU):
         return []
     text = _read(f"{tracefs}/available_filter_functions") if tracefs else ""
-    found = parse_filter_functions(text) if text else text_symbols(kallsyms)
-    refused = parse_blacklist(_read(BLACKLIST))
-    return sorted(pair for pair in found if pair[0] not in refused)
+    found = set(text.splitlines()) if text else text_symbols(kallsyms)
+    found -= parse_blacklist(_read(BLACKLIST))
+    # A function that was discarded at link time has left a line behind.
+    return sorted(line for line in found if not line.startswith("__ftrace_invalid_address__"))
 
 
-def parse_filter_functions(text: str) -> set[tuple[str, str]]:
-    """Read available_filter_functions."""
-    found = set()
-    for line in text.splitlines():
-        name, _, module = line.partition(" ")
-        if not name.startswith("__ftrace_invalid_address__"):  # a function that was discarded at link time
-            found.add((name, module[1:-1]))
-    return found
+def split_lines(lines: list[str]) -> list[tuple[str, str]]:
+    """Return (name, module or "") of each line; the order of the lines is the order of the pairs."""
+    return [(line, "") if line[-1] != "]" else _split(line) for line in lines]
 
 
-def text_symbols(kallsyms: Kallsyms) -> set[tuple[str, str]]:
-    """Return the functions of kallsyms, without those that BPF programs and ftrace trampolines are listed as."""
+def _split(line: str) -> tuple[str, str]:
+    name, _, module = line.partition(" ")
+    return name, module[1:-1]
+
+
+def text_symbols(kallsyms: Kallsyms) -> set[str]:
+    """Return the functions of kallsyms as such lines, without BPF programs and ftrace's trampolines."""
     return {
-        (name, module)
+        f"{name} [{module}]" if module else name
         for name, letter, module in kallsyms.symbols()
         if letter in "tTwW" and module != "bpf" and not module.startswith("__builtin__")
     }
 
 
 def parse_blacklist(text: str) -> frozenset[str]:
-    """Read the names of kprobes/blacklist: `0xSTART-0xEND\\tNAME` per line."""
+    """Read kprobes/blacklist, `0xSTART-0xEND\\tNAME` or `… NAME [MODULE]` per line, as such lines."""
     return frozenset(line.rpartition("\t")[2] for line in text.splitlines())
 
 

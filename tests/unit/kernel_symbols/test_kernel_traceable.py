@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
+import pytest
+
+from probee.kernel import traceable
 from probee.kernel.btfcache import find_build_id
+from probee.kernel.symbols.kallsyms import Kallsyms
 from probee.kernel.target import _parse_config
-from probee.kernel.traceable import parse_blacklist, parse_filter_functions
+from probee.kernel.traceable import parse_blacklist, split_lines, traceable_lines
 
 
-def test_ftraces_list_has_modules_in_brackets() -> None:
-    text = "vfs_read\nvfs_read\n__ftrace_invalid_address___12\ndemo_open [demo_mod]\n"
-    assert parse_filter_functions(text) == {("vfs_read", ""), ("demo_open", "demo_mod")}
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Directories that stand for tracefs, debugfs and the kprobe PMU."""
+    monkeypatch.setattr(traceable, "KPROBE_PMU", str(tmp_path))
+    monkeypatch.setattr(traceable, "BLACKLIST", str(tmp_path / "blacklist"))
+    (tmp_path / "blacklist").write_text("0xffffffff81000000-0xffffffff81000010\tdo_nmi\n")
+    text = "ffffffff81000000 T vfs_write\nffffffff81000010 D jiffies\nffffffffc0000000 t prog_1\t[bpf]\n"
+    (tmp_path / "kallsyms").write_text(text + "ffffffffc0100000 t demo_open\t[demo_mod]\nffffffff81000020 t do_nmi\n")
+    return tmp_path
+
+
+def functions(kernel: Path) -> list[tuple[str, str]]:
+    return split_lines(traceable_lines(str(kernel), Kallsyms(str(kernel / "kallsyms"))))
+
+
+def test_ftraces_list_has_modules_in_brackets(kernel: Path) -> None:
+    text = "vfs_read\nvfs_read\n__ftrace_invalid_address___12\nvfs_read.x\nvfs_read [demo_mod]\ndo_nmi\n"
+    (kernel / "available_filter_functions").write_text(text)
+    assert functions(kernel) == [("vfs_read", ""), ("vfs_read", "demo_mod"), ("vfs_read.x", "")]
+
+
+def test_without_ftrace_the_functions_of_kallsyms_count(kernel: Path) -> None:
+    assert functions(kernel) == [("demo_open", "demo_mod"), ("vfs_write", "")]
+
+
+def test_without_kprobes_nothing_is_traceable(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traceable, "KPROBE_PMU", str(kernel / "nothing"))
+    assert functions(kernel) == []
 
 
 def test_the_blacklist_has_names_after_ranges() -> None:

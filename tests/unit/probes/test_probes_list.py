@@ -57,7 +57,7 @@ VERBOSE: list[tuple[str, list[str]]] = [
         "__data_loc char[] filename", "pid_t pid", "pid_t old_pid"]),
     ("tracepoint:sched:sched_wakeup", ["char comm[16]", "pid_t pid", "int prio", "int target_cpu"]),
     ("rawtracepoint:vmlinux:sys_enter", ["struct pt_regs * regs", "long int id"]),
-    ("fentry:vmlinux:vfs_open", ["struct path * path", "struct file * file"]),
+    ("fentry:vmlinux:vfs_open", ["const struct path * path", "struct file * file"]),
     ("fexit:vmlinux:filp_close", ["struct file * filp", "void * id", "int retval"]),
     ("kretprobe:filp_close", ["int retval"]),
     ("kprobe:filp_close", ["struct file * filp    (arg0)", "void * id    (arg1)"]),
@@ -77,7 +77,7 @@ def test_a_verbose_kprobe_says_which_parameters_are_on_the_stack(target: FileTar
     assert [line.split()[-1] for line in lines[1:]] == [
         "(arg0)", "(arg1)", "(arg2)", "(arg3)", "(arg4)", "(arg5)", "(sarg0)", "(sarg1)",
     ]  # fmt: skip
-    assert lines[7] == "    unsigned char * src_hw    (sarg0)"
+    assert lines[7] == "    const unsigned char * src_hw    (sarg0)"
 
 
 def test_iterators_are_listed_with_the_arguments_that_scripts_see() -> None:
