@@ -191,7 +191,7 @@ def extend(s: Selector, dst: int, value: Value, bits: int) -> None:
         s.constant(dst, number & ((1 << bits) - 1))
     elif s.widths.of[value] < own:
         s.into(dst, value)
-    elif "isa_v4" in s.features:
+    elif "insn_v4" in s.features:
         s.put(MOV64 if bits > 32 else MOV32, dst, s.reg(value), own)
     else:
         kind = o.ALU64 if bits > 32 else o.ALU
