@@ -53,12 +53,13 @@ def expand(
 class _Expander:
     """A worklist of (holder, key, frame): the node to look at is holder.key, or holder[key] of a list."""
 
-    __slots__ = ("count", "pending", "registry")
+    __slots__ = ("copies", "number", "pending", "registry")
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.pending: list[tuple[Any, Any, Frame]] = []
-        self.count = 0
+        self.copies = 0
+        self.number = 0  #: of the latest expansion, for names of its own
 
     def run(self, program: ast.Program, frame: Frame) -> None:
         for root in [*program.probes, *program.functions]:
@@ -135,7 +136,8 @@ class _Expander:
     ) -> ast.Node:
         frame.check_recursion(definition, node)
         self.grow(node, frame)
-        inner = Frame(definition, definition.source, caller=frame, number=self.count)
+        self.number += 1
+        inner = Frame(definition, definition.source, caller=frame, number=self.number)
         for param, arg in zip(definition.macro.params, args, strict=True):
             inner.bind(param, arg)
         result = ast.Expansion(node.span, node.name, ast.copy(definition.macro.body), definition.source)
@@ -143,6 +145,6 @@ class _Expander:
         return result
 
     def grow(self, node: ast.Node, frame: Frame) -> None:
-        self.count += 1
-        if self.count > MAX_EXPANSIONS:
+        self.copies += 1
+        if self.copies > MAX_EXPANSIONS:
             raise CompileError(f"more than {MAX_EXPANSIONS} macro expansions", node.span, source=frame.source)

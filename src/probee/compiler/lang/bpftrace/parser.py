@@ -58,8 +58,9 @@ def _scanner(source: Source) -> Scanner:
 
 def _program(s: Scanner) -> ast.Program:
     result = ast.Program(make_span(0, s.end), [], None, [], [], [], [], [])
-    if s.text.startswith("#!"):
-        newline = s.text.find("\n")
+    s.skip()
+    if s.text.startswith("#!", s.at):
+        newline = s.text.find("\n", s.at)
         s.at = s.end if newline < 0 else newline
     _preamble(s, result)
     _settings(s, result)
@@ -91,7 +92,7 @@ def _preamble(s: Scanner, program: ast.Program) -> None:
 def _c_text(s: Scanner) -> ast.CText | None:
     """Take a `#` line or a C definition, if one stands here."""
     start = s.at
-    if s.text[start] == "#":
+    if s.text[start] == "#" and s.text[start + 1] != "!":
         newline = s.text.find("\n", start)
         end = s.end if newline < 0 else newline
         s.at = min(end + 1, s.end)
