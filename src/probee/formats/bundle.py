@@ -9,8 +9,8 @@ Little-endian.  Reading imports no regular expressions and no `json` where the C
 
 from __future__ import annotations
 
+from binascii import crc32
 from struct import Struct
-from zlib import crc32
 
 from probee.errors import FormatError
 from probee.model.spec import (
@@ -168,7 +168,7 @@ class _Reader:
         return ProgramSpec(
             _text(name), _size(type), instructions, probe=_text(probe), attach_type=_size(attach_type),
             attach_target=_text(attach_target), sleepable=bool(sleepable),
-            relocations=tuple([Relocation(_size(s), _text(k), _text(n), _size(a)) for s, k, n, a in relocations]),
+            relocations=tuple([Relocation(_size(s), _text(k), _text(n), _number(a)) for s, k, n, a in relocations]),
             field_relocations=tuple(
                 [FieldRelocation(_size(s), _text(r), _text(p), _size(o), _text(f)) for s, r, p, o, f in field_relocations]
             ),
@@ -236,10 +236,14 @@ def _text(value: Any) -> str:
     return value
 
 
+def _number(value: Any) -> int:
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"not a 64-bit number: {value!r}")
+    return value
+
+
 def _number_or_text(value: Any) -> int | str:
-    if type(value) is int and -(1 << 63) <= value < 1 << 64:
-        return value
-    return _text(value)
+    return _number(value) if type(value) is int else _text(value)
 
 
 def _plain(value: Any) -> int | str | bool:
@@ -295,7 +299,7 @@ def _scanner() -> Callable[[str], Any] | None:
         from _json import make_scanner
     except ImportError:
         return None
-    scan = make_scanner(_Settings())
+    scan = make_scanner(_Settings())  # type: ignore[arg-type]  # typeshed mixes up class and argument
 
     def parse(text: str) -> Any:
         value, end = scan(text, 0)
