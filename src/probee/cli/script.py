@@ -65,11 +65,55 @@ def object_for(script: Script, options: Options) -> ObjectSpec | None:
 
 
 def _object_for(script: Script, options: Options) -> ObjectSpec | None:
-    # The cache's hook is here: ask it before anything of the compiler is imported.
+    chosen = compile_options(script, options)
+    special = options.target or options.btf or options.emit or options.debug or options.no_cache
+    path = "" if special else _cache_path(script, chosen)
+    cached = _cached(path) if path else None
+    if cached is not None:
+        return cached
     target = _target(options)
     from probee.compiler.compile import compile
 
-    return compile(script.text, target, compile_options(script, options))
+    if options.emit or options.debug:
+        from probee.cli.emit import show_stages
+
+        return show_stages(script.text, target, chosen, options)
+    spec = compile(script.text, target, chosen)
+    if path:
+        _keep(path, spec, target)
+    return spec
+
+
+def _cache_path(script: Script, chosen: dict[str, Any]) -> str:
+    """Return where this script's object is kept; "" without a directory to trust."""
+    from probee.compiler.cache import cache_key
+    from probee.kernel.cachedir import cache_directory
+
+    directory = cache_directory("objects")
+    return f"{directory}/{cache_key(script.text, chosen)}.object" if directory is not None else ""
+
+
+def _cached(path: str) -> ObjectSpec | None:
+    from probee.compiler.cache import read_entry
+    from probee.kernel.answer import still_holds
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with open(fd, "rb", buffering=0) as file:
+        return read_entry(file.readall(), still_holds)
+
+
+def _keep(path: str, spec: ObjectSpec, target: Any) -> None:
+    """Keep an object for the next run; not being able to is no error."""
+    from probee.compiler.cache import KEPT, write_entry
+    from probee.kernel.answer import boot_id
+    from probee.kernel.cachedir import keep_newest, write_whole
+
+    data = write_entry(spec, target.reads, boot_id())
+    if data is not None and write_whole(path, data):
+        keep_newest(os.path.dirname(path), ".object", KEPT)
 
 
 def compile_options(script: Script, options: Options) -> Any:

@@ -119,7 +119,7 @@ def test_typedef_of_array_has_the_arrays_size() -> None:
 
 def test_function_has_its_parameters_result_and_variadic_dots() -> None:
     btf = read("struct f { int x; }; int open_it(struct f *file, const char *name, ...); void none(void);")
-    assert function(btf, "open_it").spelling("open_it") == "int open_it(struct f *file, char *name, ...)"
+    assert function(btf, "open_it").spelling("open_it") == "int open_it(struct f *file, const char *name, ...)"
     assert function(btf, "none").parameters == ()
     assert function(btf, "none").result is VOID
     assert btf.function("missing") is None
