@@ -27,8 +27,10 @@ _INTERESTING = (0, 1, 2, 3, 7, 8, 15, 31, 63, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0
                 0xFFFF_FFFF, 0x1_0000_0000, 0x7FFF_FFFF_FFFF_FFFF, 1 << 63, (1 << 64) - 1)  # fmt: skip
 
 
-def random_unit(seed: int, *, size: int = 30, atomics: bool = True) -> Unit:
-    """Return a unit with one raw tracepoint program of about `size` statements."""
+def random_unit(
+    seed: int, *, size: int = 30, atomics: bool = True, program_type: int = ProgramType.RAW_TRACEPOINT
+) -> Unit:
+    """Return a unit with one program of about `size` statements; `atomics` are those of Linux 5.12."""
     rng = random.Random(seed)
     unit = Unit()
     unit.features = frozenset(("atomic_fetch", "probe_read_kernel"))
@@ -44,7 +46,7 @@ def random_unit(seed: int, *, size: int = 30, atomics: bool = True) -> Unit:
     for function in functions:
         callees = functions[1:] if function is entry else []
         _Generator(rng, function, callees, atomics=atomics).run(size if function is entry else max(4, size // 4))
-    unit.programs.append(Program("main", ProgramType.RAW_TRACEPOINT, functions))
+    unit.programs.append(Program("main", program_type, functions))
     return unit
 
 
@@ -172,7 +174,7 @@ class _Generator:
 
     def late_zero(self) -> None:
         """A helper that gives something else every time, masked to nothing: only its clobbers matter."""
-        self.add(self.b.and_(self.b.helper(self.rng.choice(("ktime_get_ns", "get_current_pid_tgid"))), 0))
+        self.add(self.b.and_(self.b.helper(self.rng.choice(("ktime_get_ns", "get_smp_processor_id"))), 0))
 
     def place(self, type: Type) -> tuple[Value, int]:
         slot, n = self.rng.choice([(slot, n) for slot, n in self.buffers if n >= type.size])

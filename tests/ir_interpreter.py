@@ -264,8 +264,8 @@ class IrMachine:
             return -14
         return 0
 
-    def helper_get_current_pid_tgid(self) -> int:
-        return 1200 << 32 | 1234
+    def helper_get_smp_processor_id(self) -> int:
+        return 3
 
     def helper_ktime_get_ns(self) -> int:
         return 1_000_000_000

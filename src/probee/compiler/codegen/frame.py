@@ -39,10 +39,11 @@ def _deepest(function: MachineFunction, by_name: dict[str, MachineFunction], cha
         raise CompileError(f"{function.name} is called too deep: the kernel allows 8 nested calls, no recursion", function.span)
     own = max(-(-function.frame_size // 32) * 32, 32)
     chain = (*chain, function.name)
-    return own + max((_deepest(by_name[name], by_name, chain) for name in sorted(_callees(function))), default=0)
+    return own + max((_deepest(by_name[name], by_name, chain) for name in sorted(callees(function))), default=0)
 
 
-def _callees(function: MachineFunction) -> set[str]:
+def callees(function: MachineFunction) -> set[str]:
+    """Return the names of the functions that a function calls or takes the address of."""
     return {insn.ref.name for block in function.blocks for insn in block.insns if isinstance(insn.ref, FuncRef)}
 
 

@@ -10,7 +10,7 @@ from probee.compiler.codegen.allocate import allocate
 from probee.compiler.codegen.coalesce import coalesce
 from probee.compiler.codegen.dead import remove_dead
 from probee.compiler.codegen.emit import Stream, expand_frame_addresses
-from probee.compiler.codegen.frame import check_depth, lay_out
+from probee.compiler.codegen.frame import callees, check_depth, lay_out
 from probee.compiler.codegen.layout import finish, thread
 from probee.compiler.codegen.lineinfo import Debug
 from probee.compiler.codegen.liveness import Liveness
@@ -49,8 +49,7 @@ def generate(program: Program, unit: Unit, debug: Debug) -> ProgramSpec:
     stream = Stream()
     machines: list[MachineFunction] = []
     starts: list[tuple[int, Function]] = []
-    for function in program.functions:
-        machine = machine_code(function, unit.features)
+    for function, machine in _reached(program, unit.features):
         machines.append(machine)
         starts.append((stream.n_slots, function))
         stream.function(function.name, finish(machine))
@@ -69,6 +68,23 @@ def generate(program: Program, unit: Unit, debug: Debug) -> ProgramSpec:
         func_info=debug.func_info(starts),
         line_info=debug.line_info(stream.lines),
     )
+
+
+def _reached(program: Program, features: frozenset[str]) -> list[tuple[Function, MachineFunction]]:
+    """Return the machine code of the entry and of what it calls or passes on, in the program's order.
+
+    The verifier refuses functions that nothing refers to.
+    """
+    entry = program.functions[0]
+    by_name = {function.name: function for function in program.functions}
+    found: dict[str, MachineFunction] = {}
+    work = [entry.name]
+    while work:
+        name = work.pop()
+        if name not in found and name in by_name:
+            found[name] = machine_code(by_name[name], features)
+            work += callees(found[name])
+    return [(function, found[function.name]) for function in program.functions if function.name in found]
 
 
 def machine_code(function: Function, features: frozenset[str]) -> MachineFunction:
