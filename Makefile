@@ -1,0 +1,52 @@
+# Every target sets up what it needs, and does nothing the second time.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; do \
+	found=$$($$p -c 'import sys; print(sys.executable if sys.version_info >= (3, 10) else "")' 2>/dev/null); \
+	[ -n "$$found" ] && echo $$found && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.probee-ready
+
+.PHONY: help setup demo test unit kernel-test lint bench clean
+
+help:
+	@echo "make demo    trace a real kernel with the three example scripts (here if it can be done here, else in the lab)"
+	@echo "make test    all tests: unit tests here, kernel tests in lab guests (Linux 5.10, 6.1, 6.12, 7.3)"
+	@echo "make unit    unit tests only: no root, no kernel, under a minute"
+	@echo "make lint    ruff and mypy --strict"
+	@echo "make bench   benchmarks, against the newest packaged bpftrace where it can be had"
+
+$(STAMP): pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "probee needs Python 3.10 or newer"; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] && apt-get install -y --no-install-recommends python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); } || { \
+		echo "python3 -m venv does not work here: install python3-venv"; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev,columns]'
+	@touch $@
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	@$(PY) -m probee demo
+
+test: $(STAMP)
+	@$(PY) -m probee lab setup
+	@$(PY) -m pytest tests
+
+unit: $(STAMP)
+	@$(PY) -m pytest tests/unit
+
+kernel-test: $(STAMP)
+	@$(PY) -m probee lab setup
+	@$(PY) -m pytest tests/kernel
+
+lint: $(STAMP)
+	@$(VENV)/bin/ruff check src tests benchmarks
+	@$(VENV)/bin/mypy
+
+bench: $(STAMP)
+	@$(PY) benchmarks/startup.py
+	@$(PY) benchmarks/compile_time.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
