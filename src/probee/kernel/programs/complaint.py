@@ -13,22 +13,23 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (r"R\d+ invalid mem access '\w*_?or_null\w*'", "a pointer that may be NULL is used without a check"),
     (r"R\d+ invalid mem access 'mem_or_null'", "the result of reserving a record is used without a check for NULL"),
     (r"R\d+ invalid mem access '(\w+)'", "this kind of pointer cannot be followed here: {0}"),
+    (r"R\d+ (?:max value is outside of|(?:min|max) value is (?:negative|out of))",
+     "an index or a size can leave the memory it is used on: check its range before"),
     (r"invalid access to map value, value_size=(\d+) off=(-?\d+) size=(\d+)",
      "the program reads or writes {2} bytes at offset {1} of a map's value that has {0} bytes"),
     (r"invalid access to memory, mem_size=(\d+) off=(-?\d+) size=(\d+)",
      "the program reads or writes {2} bytes at offset {1} of memory that has {0} bytes"),
     (r"write into map forbidden", "the program writes to a map that is read-only for programs"),
-    (r"R\d+ (?:min|max) value is (?:outside of|negative|out of)",
-     "an index or a size can leave the memory it is used on: check its range before"),
     (r"R\d+ unbounded memory access",
      "a size or an index has no upper bound that the verifier knows: check its range before"),
     (r"value (-?\d+) makes (\w+) pointer be out of bounds", "a {1} pointer may be moved too far"),
     (r"math between (\w+) pointer and (?:register|\d+)", "arithmetic on a {0} pointer with a number of unknown range"),
     (r"R\d+ (?:pointer arithmetic|bitwise operator|32-bit pointer arithmetic|invalid pointer arithmetic)",
      "arithmetic on a pointer that the verifier does not allow"),
-    (r"pointer arithmetic on (\w+) prohibited", "arithmetic on a {0} pointer, which the verifier does not allow"),
+    (r"pointer arithmetic on (\w+) prohibited",
+     "arithmetic on a {0} pointer, which the verifier does not allow"),
     (r"misaligned (\w+ )?access", "an access that is not aligned to its size"),
-    (r"invalid bpf_context access off=(\d+) size=(\d+)", "a probe of this kind has no {1} bytes at offset {0} of its context"),
+    (r"invalid bpf_context access off=(-?\d+) size=(\d+)", "a probe of this kind has no {1} bytes at offset {0} of its context"),
     (r"dereference of modified ctx ptr|variable ctx access",
      "the pointer to the probe's context was changed before it was used"),
     (r"access beyond struct (\w+) at off (\d+)", "the program reads beyond the end of struct {0} (offset {1})"),
@@ -87,11 +88,11 @@ _WITHOUT_LOG = {
 
 def explain(complaint: list[str], errno: int) -> str:
     """Return one sentence for a complaint; the verifier's own words when they are in no table."""
-    for line in complaint:
-        for pattern, words in _TABLE:
-            found = re.search(pattern, line)
-            if found:
-                return " ".join(words.format(*(group or "" for group in found.groups())).split())
+    text = "\n".join(complaint)
+    for pattern, words in _TABLE:
+        found = re.search(pattern, text)
+        if found:
+            return " ".join(words.format(*(group or "" for group in found.groups())).split())
     if complaint:
         return complaint[-1]
     import os

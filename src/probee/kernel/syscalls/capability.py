@@ -27,7 +27,7 @@ def has_capability(name: str) -> bool:
 def status(field: str) -> str:
     """Return a field of /proc/self/status, "" if there is none."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line.startswith(f"{field}:"):
                     return line.partition(":")[2].strip()
@@ -49,7 +49,7 @@ def lockdown() -> str:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -18,7 +18,7 @@ def online_cpus() -> list[int]:
 
 
 def _listed(name: str) -> list[int]:
-    with open(f"/sys/devices/system/cpu/{name}", encoding="ascii") as file:
+    with open(f"/sys/devices/system/cpu/{name}", encoding="utf-8") as file:
         return parse_cpu_list(file.read())
 
 

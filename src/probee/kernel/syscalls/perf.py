@@ -70,7 +70,7 @@ def pmu_bit(name: str, field: str) -> int:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""

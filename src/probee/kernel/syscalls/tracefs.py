@@ -18,7 +18,7 @@ def tracepoint_id(category: str, name: str) -> int | None:
     if root is None or "/" in category or "/" in name:
         return None
     try:
-        with open(f"{root}/events/{category}/{name}/id", encoding="ascii") as file:
+        with open(f"{root}/events/{category}/{name}/id", encoding="utf-8") as file:
             return int(file.read())
     except OSError:
         return None
