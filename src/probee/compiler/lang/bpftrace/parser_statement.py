@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace.literal import string
-from probee.compiler.lang.bpftrace.parser_expression import (
-    condition,
-    continue_expression,
-    expression,
-    map_with_key,
-    postfix,
-    primary,
-)
+from probee.compiler.lang.bpftrace.parser_expression import continue_expression, expression, postfix
+from probee.compiler.lang.bpftrace.parser_primary import condition, map_with_key, primary
 from probee.compiler.lang.bpftrace.parser_type import annotation
 from probee.compiler.lang.bpftrace.scanner import DIGITS, Scanner
 from probee.errors import make_span
