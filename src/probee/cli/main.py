@@ -12,6 +12,7 @@ import sys
 SUBCOMMANDS = {
     "run": "run",
     "lab": "lab",
+    "demo": "demo",
     "list": "list",
     "target": "target",
     "build": "build",

@@ -71,13 +71,14 @@ def _object_for(script: Script, options: Options) -> ObjectSpec | None:
     cached = _cached(path) if path else None
     if cached is not None:
         return cached
-    target = _target(options)
+    target = target_for(options)
     from probee.compiler.compile import compile
 
     if options.emit or options.debug:
         from probee.cli.emit import show_stages
 
-        return show_stages(script.text, target, chosen, options)
+        show_stages(script.text, target, chosen, options)
+        return None
     spec = compile(script.text, target, chosen)
     if path:
         _keep(path, spec, target)
@@ -135,7 +136,7 @@ def compile_options(script: Script, options: Options) -> Any:
     }
 
 
-def _target(options: Options) -> Any:
+def target_for(options: Options) -> Any:
     """Return the kernel to compile for: the running one, or the one that a file describes."""
     if options.target:
         from probee.formats.target import FileTarget
@@ -148,3 +149,18 @@ def _target(options: Options) -> Any:
     from probee.kernel.target import LiveTarget
 
     return LiveTarget()
+
+
+def probes_of(script: Script, options: Options, target: Any) -> list[Any]:
+    """Return the probes of a script (probes.probe.Probe), patterns expanded; raises CompileError."""
+    from probee.compiler.lang.bpftrace.program import Options as LanguageOptions
+    from probee.compiler.lang.bpftrace.program import find_probes, read
+
+    source = Source(script.name, script.text)
+    chosen = LanguageOptions(parameters=tuple(script.parameters), unsafe=options.unsafe, includes=tuple(options.include))
+    try:
+        parsed = read(source, target, chosen)
+        find_probes(parsed, chosen)
+    except CompileError as error:
+        raise error.at(source) from None
+    return [match for instance in parsed.instances for match in instance.matches]

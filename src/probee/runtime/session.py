@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
 ONCE = ("begin", "end")  # run by us, never attached
 LOSS_INTERVAL_S = 0.1
-RING_BYTES = 16 << 20  # as much as bpftrace takes at most
+RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
 _ADDED_REASON = "If this is expected, set the 'missing_probes' config variable to 'warn'."
 
 

@@ -1,0 +1,57 @@
+"""`probee -l [PATTERN | FILE]` and `probee list`: the probes that match, or those of a script."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from probee.cli.options import Options, check, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def main(argv: list[str]) -> int:
+    """`probee list ...` is `probee -l ...`."""
+    options = parse(argv)
+    options.list = True
+    check(options)
+    return list_probes(options)
+
+
+def list_probes(options: Options) -> int:
+    """Write one probe per line; with -v its arguments below it."""
+    pattern = options.arguments[0] if options.arguments else ""
+    if options.program is not None or (pattern and os.path.isfile(pattern)):
+        lines = _of_script(options)
+    else:
+        lines = _matching(pattern, options)
+    write = sys.stdout.write
+    for line in lines:
+        write(line + "\n")
+    return 0
+
+
+def _matching(pattern: str, options: Options) -> Iterable[str]:
+    from probee.cli.script import target_for
+    from probee.probes.list import list_probes as matching
+
+    if "." in pattern and ":" not in pattern and "*" not in pattern and not options.no_warnings:
+        sys.stderr.write(
+            f"WARNING: It appears that '{pattern}' is a filename but the file does not exist. "
+            f"Treating '{pattern}' as a search pattern.\n"
+        )
+    return matching(pattern, target_for(options), verbose=bool(options.verbose))
+
+
+def _of_script(options: Options) -> Iterable[str]:
+    """The probes of a script; its errors are errors here, too."""
+    from probee.cli.script import probes_of, read_script, target_for
+    from probee.probes.list import list_probe
+
+    target = target_for(options)
+    lines: dict[str, None] = {}
+    for probe in probes_of(read_script(options), options, target):
+        lines.update(dict.fromkeys(list_probe(probe, target, verbose=bool(options.verbose))))
+    return lines
