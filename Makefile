@@ -26,10 +26,16 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP)
 
+# iproute2 makes the network namespaces in which ARP is shown and tested
+SYSTEM := command -v ip >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	apt-get install -y --no-install-recommends iproute2 >/dev/null; } || { echo "install iproute2"; exit 1; }
+
 demo: $(STAMP)
+	@$(SYSTEM)
 	@$(PY) -m probee demo
 
 test: $(STAMP)
+	@$(SYSTEM)
 	@$(PY) -m probee lab setup
 	@$(PY) -m pytest tests
 
@@ -37,6 +43,7 @@ unit: $(STAMP)
 	@$(PY) -m pytest tests/unit
 
 kernel-test: $(STAMP)
+	@$(SYSTEM)
 	@$(PY) -m probee lab setup
 	@$(PY) -m pytest tests/kernel
 
