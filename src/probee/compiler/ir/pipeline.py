@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probee.compiler.ir.passes.memory import memory
+from probee.compiler.ir.passes.share import share
 from probee.compiler.ir.unit import Unit
 
-PASSES: tuple[tuple[str, Callable[[Unit], Unit]], ...] = (("memory", memory),)
+PASSES: tuple[tuple[str, Callable[[Unit], Unit]], ...] = (("memory", memory), ("share", share))
 
 
 def optimise(unit: Unit, *, after: Callable[[str, Unit], None] | None = None) -> Unit:

@@ -1,0 +1,149 @@
+"""Allocas whose contents are never needed at the same time share one place.
+
+An alloca is *in use* at a point when something before it on some path mentions it and something after it may do so again.  Two
+allocas conflict when both are in use somewhere; what does not conflict is merged, largest first.  An alloca whose address is
+stored, converted or passed to a function is in use everywhere.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.ir import op
+from probee.compiler.ir.unit import Function, Slot, Unit, Value, connect, replace
+
+# operations whose pointer arguments are only used, not kept
+_USES = frozenset((op.LOAD, op.ZERO, op.COPY, op.HELPER, op.OFFSET))
+
+
+def share(unit: Unit) -> Unit:
+    """Merge allocas in every function."""
+    for program in unit.programs:
+        for function in program.functions:
+            share_allocas(function)
+    return unit
+
+
+def share_allocas(function: Function) -> bool:
+    """Merge the allocas of one function; returns whether any went away."""
+    connect(function)
+    allocas = [value for value in function.entry.values if value.op == op.ALLOCA]
+    if len(allocas) < 2:
+        return False
+    number = {value: index for index, value in enumerate(allocas)}
+    mentions, escaped = _mentions(function, number)
+    conflicts = _conflicts(function, mentions, len(allocas))
+    changes = _merge(allocas, conflicts, escaped)
+    if not changes:
+        return False
+    replace(function, changes)
+    function.entry.values = [value for value in function.entry.values if value not in changes]
+    return True
+
+
+def _mentions(function: Function, number: dict[Value, int]) -> tuple[dict[Value, int], int]:
+    """Return the allocas that each value mentions, as bits, through offsets too; and those whose address gets away."""
+    of: dict[Value, int] = {value: 1 << index for value, index in number.items()}
+    mentions: dict[Value, int] = {}
+    escaped = 0
+    for block in _in_order(function):
+        for value in block.values:
+            bits = 0
+            for index, arg in enumerate(value.args):
+                mentioned = of.get(arg, 0)
+                if mentioned:
+                    bits |= mentioned
+                    kept = value.op in (op.STORE, op.ATOMIC, op.COMPARE_EXCHANGE) and index > 0
+                    if kept or (value.op not in _USES and value.op not in (op.STORE, op.ATOMIC, op.COMPARE_EXCHANGE)):
+                        escaped |= mentioned
+            if bits:
+                mentions[value] = bits
+                if value.op == op.OFFSET:
+                    of[value] = of.get(value, 0) | bits
+    return mentions, escaped
+
+
+def _in_order(function: Function) -> list:  # type: ignore[type-arg]
+    """Blocks in an order in which definitions come before uses (reverse postorder)."""
+    order: list = []  # type: ignore[type-arg]
+    seen = {id(function.entry)}
+    stack = [(function.entry, iter(function.entry.successors))]
+    while stack:
+        block, successors = stack[-1]
+        for successor in successors:
+            if id(successor) not in seen:
+                seen.add(id(successor))
+                stack.append((successor, iter(successor.successors)))
+                break
+        else:
+            order.append(block)
+            stack.pop()
+    order.reverse()
+    return order
+
+
+def _conflicts(function: Function, mentions: dict[Value, int], count: int) -> list[int]:
+    """Return for each alloca the bits of those that are in use while it is."""
+    order = _in_order(function)
+    own = {id(block): _union(mentions.get(value, 0) for value in block.values) for block in order}
+    before = {id(block): 0 for block in order}  # mentioned on some path to the block's start
+    after = {id(block): 0 for block in order}  # mentioned on some path from the block's end
+    changed = True
+    while changed:
+        changed = False
+        for block in order:
+            new = _union(before[id(p)] | own[id(p)] for p in block.predecessors)
+            changed, before[id(block)] = changed or new != before[id(block)], new
+        for block in reversed(order):
+            new = _union(after[id(s)] | own[id(s)] for s in block.successors)
+            changed, after[id(block)] = changed or new != after[id(block)], new
+    conflicts = [0] * count
+    for block in order:
+        later = [after[id(block)]]
+        for value in reversed(block.values):
+            later.append(later[-1] | mentions.get(value, 0))
+        earlier = before[id(block)]
+        for index, value in enumerate(block.values):
+            here = mentions.get(value, 0)
+            if here:
+                earlier |= here
+                in_use = earlier & later[len(block.values) - index]
+                for bit in _bits(here):
+                    conflicts[bit] |= in_use
+                for bit in _bits(in_use):
+                    conflicts[bit] |= here
+    return conflicts
+
+
+def _union(sets) -> int:  # type: ignore[no-untyped-def]
+    out = 0
+    for bits in sets:
+        out |= bits
+    return out
+
+
+def _bits(number: int) -> list[int]:
+    out = []
+    while number:
+        low = number & -number
+        out.append(low.bit_length() - 1)
+        number ^= low
+    return out
+
+
+def _merge(allocas: list[Value], conflicts: list[int], escaped: int) -> dict[Value, Value]:
+    """Return which alloca each merged one is replaced by."""
+    groups: list[tuple[Value, int, int]] = []  # the alloca that stays, its members, what conflicts with them
+    changes: dict[Value, Value] = {}
+    for index in sorted(range(len(allocas)), key=lambda index: -allocas[index].attr.size):
+        value, bit = allocas[index], 1 << index
+        if escaped & bit:
+            continue
+        for place, (stays, members, against) in enumerate(groups):
+            if not against & bit and not conflicts[index] & members:
+                changes[value] = stays
+                slot: Slot = stays.attr
+                stays.attr = Slot(slot.size, max(slot.align, value.attr.align), slot.name)
+                groups[place] = stays, members | bit, against | conflicts[index]
+                break
+        else:
+            groups.append((value, bit, conflicts[index]))
+    return changes
