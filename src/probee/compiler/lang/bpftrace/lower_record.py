@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probee.compiler.ir import op
 from probee.compiler.ir.type import I32, I64, VOID, pointer
-from probee.compiler.ir.unit import Value
+from probee.compiler.ir.unit import Function, Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
@@ -77,12 +78,7 @@ def field(low: Lowerer, node: ast.Expr, *, padded: bool = False) -> tuple[Ty, Wr
 
 def count_loss(low: Lowerer, index: int) -> None:
     """Add one to a loss counter of this CPU."""
-    add_runtime_maps(low)
-    b = low.b
-    key = b.alloca(8, 8, "loss")
-    b.store(key, b.const(index, I32), 0)
-    found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
-    low.diamond(b.check_null(found), lambda: b.atomic("add", b.non_null(found), b.const(1)), None)
+    low.b.call(_subprogram(low, "lost", _build_lost), low.b.const(index))
 
 
 def refuse(low: Lowerer, result: Value, message: str, span: int) -> None:
@@ -93,12 +89,48 @@ def refuse(low: Lowerer, result: Value, message: str, span: int) -> None:
         count_loss(low, REFUSED)
         warn(low, message, span)
 
-    low.diamond(b.compare("ne", b.resize(result, I64, signed=True), 0), failed, None)
+    low.diamond(b.compare(op.NE, result, 0), failed, None)
 
 
 def warn(low: Lowerer, message: str, span: int) -> None:
     """Have user space print a warning with the place in the script."""
-    emit(low, "runtime_warning", message, span=span)
+    number = len(low.unit.actions)
+    low.unit.actions.append(Action("runtime_warning", message, size=8, span=span))
+    low.b.call(_subprogram(low, "warn", _build_warn), low.b.const(number))
 
 
+# -- what every program needs in many places is a subprogram of its own, made when first used
 
+
+def _subprogram(low: Lowerer, name: str, build: Callable[[Lowerer, Value], None]) -> str:
+    """Return the name of the program's subprogram that takes one number and returns 0."""
+    full = f"{name}_{low.instance.index}"
+    if not any(function.name == full for function in low.callbacks):
+        function = Function(full, (I64,), I64, kind="subprogram", span=low.instance.probe.span)
+        low.callbacks.append(function)
+        inner = low.nested(function)
+        build(inner, inner.b.param(0))
+        inner.b.return_(inner.b.const(0))
+    return full
+
+
+def _build_lost(low: Lowerer, index: Value) -> None:
+    add_runtime_maps(low)
+    b = low.b
+    key = b.alloca(8, 8, "loss")
+    b.store(key, b.trunc(index, I32), 0)
+    found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
+    low.diamond(b.check_null(found), lambda: b.atomic("add", b.non_null(found), b.const(1)), None)
+
+
+def _build_warn(low: Lowerer, number: Value) -> None:
+    add_runtime_maps(low)
+    b = low.b
+    room = b.helper("ringbuf_reserve", b.map(RING), b.const(8), b.const(0), type=pointer("ringbuf", nullable=True))
+
+    def fill() -> None:
+        record = b.non_null(room)
+        b.store(record, number, 0)
+        b.helper("ringbuf_submit", record, b.const(0), type=VOID)
+
+    low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))
