@@ -20,12 +20,13 @@ def attach_tracepoint(spec: LinkSpec, program: Program) -> Link:
     if id is None:
         raise attach_error(spec.probe, ENOENT, _absence(category), _neighbours(category, name))
     link = Link(spec, program)
-    result = perf_event_open(TYPE_TRACEPOINT, id, cpu=online_cpus()[0], period=1)
-    if result >= 0:
-        result = set_program(link, link.own(result).fd)
+    event = perf_event_open(TYPE_TRACEPOINT, id, cpu=online_cpus()[0], period=1)
+    if event < 0:
+        raise attach_error(spec.probe, -event, _cause(-event))
+    result = set_program(link, link.own(event).fd)
     if result < 0:
         link.close()
-        raise attach_error(spec.probe, -result, _cause(-result))
+        raise attach_error(spec.probe, -result, _TOO_FAR if result == -EACCES else _cause(-result))
     link.targets = 1
     return link
 
@@ -67,11 +68,15 @@ def _neighbours(category: str, name: str) -> tuple[str, ...]:
     return tuple(f"tracepoint:{category}:{other}" for other in closest(name, names))
 
 
+# perf_event_set_bpf_prog gives EACCES when the program's largest offset is beyond the record.
+_TOO_FAR = "the program reads beyond the tracepoint's record: it was compiled for another kernel's format"
+
+
 def _cause(errno: int) -> str:
     import os
 
     if errno == EINVAL:
-        return "the kernel refused the program: it reads beyond the tracepoint's record, or is of another type"
+        return "the kernel refused the program: it is of another type than the probe"
     if errno == EACCES:
         return "not permitted: kernel.perf_event_paranoid forbids it; be root or have CAP_PERFMON"
     return os.strerror(errno)

@@ -6,7 +6,7 @@ immediate load or call says what the number means: BPF_PSEUDO_*.
 
 from __future__ import annotations
 
-from struct import pack_into, unpack_from
+from struct import pack_into
 
 from probee.errors import FormatError
 from probee.model.spec import Relocation
@@ -54,6 +54,8 @@ class Patcher:
 
     def _apply(self, code: bytearray, at: int, relocation: Relocation, *, wide: bool) -> None:
         kind, name = relocation.kind, relocation.name
+        if kind in ("function", "btf_kfunc") and not (wide and kind == "function") and code[at] != CALL:
+            raise FormatError(f"relocation of {name} ({kind}) is not on a call")
         if kind == "function":
             _set_function(code, at, relocation.addend - relocation.slot - 1, wide=wide)
         elif kind == "btf_kfunc":
@@ -65,6 +67,8 @@ class Patcher:
         elif kind == "map_value":
             _set_wide(code, at, PSEUDO_MAP_VALUE, self.fd_of(name), relocation.addend)
         elif kind == "constant":
+            if name not in self.constants:
+                raise FormatError(f"the program uses the constant {name}, which has no value")
             value = self.constants[name] + relocation.addend
             _set_wide(code, at, 0, value & 0xFFFFFFFF, value >> 32 & 0xFFFFFFFF)
         elif kind == "btf_ksym":
@@ -102,9 +106,3 @@ def _set_function(code: bytearray, at: int, distance: int, *, wide: bool) -> Non
     pack_into("=i", code, at + 4, distance)
     if wide:
         pack_into("=I", code, at + 12, 0)
-
-
-def slot_of(code: bytes, slot: int) -> tuple[int, int, int, int, int]:
-    """Return (code, dst, src, off, imm) of an instruction slot, for messages."""
-    op, registers, off, imm = unpack_from("=BBhi", code, slot * 8)
-    return op, registers & 15, registers >> 4, off, imm
