@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from probee.kernel import target
 from probee.kernel.symbols.kallsyms import Kallsyms
 from probee.kernel.syscalls.tracefs import tracefs_root
 from probee.kernel.target import LiveTarget
@@ -112,16 +113,22 @@ def test_raw_tracepoints_are_the_btf_trace_types_of_vmlinux(live: LiveTarget) ->
     assert len(expected) > 500
 
 
-def test_nearly_every_tracepoint_of_kallsyms_is_in_btf(live: LiveTarget) -> None:
-    """A tracepoint is a variable `__tracepoint_NAME`; those without callers in the kernel proper have no type in BTF."""
+def test_every_tracepoint_of_kallsyms_that_has_an_event_is_in_btf(live: LiveTarget) -> None:
+    """A tracepoint has a function `__traceiter_NAME`; bare ones, whose names end in _tp, have no type in some kernels."""
     if not live.has_btf:
         pytest.skip("this kernel has no BTF")
-    prefix = "__tracepoint_"
-    symbols = {name[len(prefix) :] for name, _, module in Kallsyms().symbols() if name.startswith(prefix) and not module}
-    if not symbols:
-        pytest.skip("kallsyms has no data symbols (CONFIG_KALLSYMS_ALL)")
+    prefix = "__traceiter_"
+    names = {name[len(prefix) :] for name, _, module in Kallsyms().symbols() if name.startswith(prefix) and not module}
     raw = {line.rpartition(":")[2] for line in listed("rawtracepoint:vmlinux:*", live)}
-    assert len(symbols - raw) <= len(symbols) // 50
+    assert len(names) > 500
+    assert {name for name in names ^ raw if not name.endswith("_tp")} == set()
+
+
+def test_without_btf_raw_tracepoints_come_from_kallsyms(live: LiveTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {name for module, name in live.raw_tracepoints() if module == "vmlinux"}
+    monkeypatch.setattr(target, "BTF_DIRECTORY", "/nothing")
+    found = {name for module, name in LiveTarget().raw_tracepoints() if module == "vmlinux"}
+    assert {name for name in found ^ expected if not name.endswith("_tp")} == set()
 
 
 def test_fentry_lists_only_functions_that_btf_describes(live: LiveTarget, functions: list[str]) -> None:

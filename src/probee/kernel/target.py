@@ -100,7 +100,7 @@ class LiveTarget(BtfBackedTarget):
     def raw_tracepoints(self) -> Iterable[tuple[str, str]]:
         if self.has_btf:
             return super().raw_tracepoints()
-        prefix = "__tracepoint_"
+        prefix = "__traceiter_"  # one function per tracepoint: Linux commit d25e37d89dd2 (in v5.10)
         symbols = self.kallsyms.symbols()
         found = {(module or VMLINUX, name[len(prefix) :]) for name, _, module in symbols if name.startswith(prefix)}
         return sorted(found)
