@@ -149,9 +149,10 @@ def compile_format(format: Format, types: Sequence[ValueType], *, trailer: str =
     template = [format.fragments[0].replace("%", "%%")]
     converters: list[tuple[int, Callable[[Any], Any]]] = []
     for index, conversion in enumerate(format.conversions):
-        direct = _direct(conversion, types[index])
-        template.append(direct or "%s")
-        if not direct:
+        code, spec = direct(conversion, types[index])
+        narrower = code != natural_code(types[index])
+        template.append("%s" if narrower else spec or "%s")
+        if narrower or not spec:
             converters.append((index, convert(conversion, types[index], trailer=trailer)))
         template.append(format.fragments[index + 1].replace("%", "%%"))
     pattern = "".join(template)
@@ -173,21 +174,33 @@ def compile_format(format: Format, types: Sequence[ValueType], *, trailer: str =
     return render
 
 
-def _direct(conversion: Conversion, type: ValueType) -> str:
-    """Return the Python conversion that gives the same text for every value of the type, "" when none does."""
-    specifier = conversion.specifier
-    if type.kind != "int" or conversion.alternate or conversion.plus or (conversion.zero and conversion.left):
-        return ""
-    bits = type.size * 8
-    if specifier in ("d", "i"):
-        fits = bits <= conversion.bits if type.signed else bits < conversion.bits
-        fits = fits and not (conversion.zero and type.signed)
-    else:
-        fits = specifier in ("u", "x", "X", "o") and not type.signed and bits <= conversion.bits
-    if not fits:
-        return ""
-    flags = ("-" if conversion.left else "") + ("0" if conversion.zero else "") + (str(conversion.width or ""))
-    return f"%{flags}{'d' if specifier in 'iu' else specifier}"
+_CODES = {8: "Bb", 16: "Hh", 32: "Ii", 64: "Qq"}  # struct codes by bits, unsigned and signed
+
+
+def natural_code(type: ValueType) -> str:
+    """Return the struct code of an integer of the type, "" when there is none."""
+    return _CODES[type.size * 8][type.signed] if type.size * 8 in _CODES else ""
+
+
+def direct(conversion: Conversion, type: ValueType) -> tuple[str, str]:
+    """Return the struct code and the Python conversion that together give a value's text; ("", "") when none do.
+
+    The code reads the integer as the conversion shows it: in fewer bytes (numbers are little-endian), with another sign.
+    """
+    specifier, bits, stored = conversion.specifier, conversion.bits, type.size * 8
+    if type.kind not in ("int", "enum", "pointer") or specifier not in "diuxXo" or stored not in _CODES:
+        return "", ""
+    if conversion.alternate or conversion.plus or (conversion.zero and conversion.left):
+        return "", ""
+    signed = specifier in "di"
+    if bits > stored:
+        if type.signed and not signed:
+            return "", ""
+        signed = type.signed
+    if conversion.zero and conversion.width and signed:
+        return "", ""
+    flags = ("-" if conversion.left else "") + ("0" if conversion.zero else "") + str(conversion.width or "")
+    return _CODES[min(bits, stored)][signed], f"%{flags}{'d' if specifier in 'iu' else specifier}"
 
 
 def convert(conversion: Conversion, type: ValueType, *, trailer: str = "..") -> Callable[[Any], str]:

@@ -134,15 +134,17 @@ def json_number(value: int) -> str:
     return f'"{value}"'
 
 
-_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\", 10: "\\n", 13: "\\r", 9: "\\t"}
-_ESCAPES.update({code: f"\\u{code:04x}" for code in range(32) if code not in _ESCAPES})
+try:
+    from _json import encode_basestring as _quoted  # the C half of json, without the import of re that json needs
+except ImportError:  # another interpreter
+    from json.encoder import encode_basestring as _quoted
 
 
 def json_string(text: str) -> str:
     """Return a string with its quotes; bytes that were not UTF-8 become U+FFFD."""
     if not text.isascii():
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return f'"{text.translate(_ESCAPES)}"'
+    return _quoted(text)
 
 
 def _json_buffer(value: bytes) -> str:

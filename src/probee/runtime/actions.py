@@ -1,7 +1,6 @@
-"""Actions: what happens in user space when a record arrives, one handler per Action, made once.
+"""Actions: what happens in user space when a record arrives, one Handler per Action, made once.
 
-A handler takes (data, offset, length) of a record and returns the event to yield, or None.  Those that touch maps or end the
-session do it through the Session.
+Those that touch maps or end the session do it through the Session.  printf, which comes in millions, is render.py's.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from probee.errors import FormatError
 from probee.model import event as events
 from probee.model.printf import compile_format, parse_format
 from probee.model.spec import Action
-from probee.runtime.decode import Layout
+from probee.runtime.decode import record_decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,25 +18,38 @@ if TYPE_CHECKING:
 
     from probee.runtime.session import Session
 
-    Handler = Callable[[bytes, int, int], events.Event | None]
+    One = Callable[[bytes, int, int], events.Event | None]
+    Many = Callable[[bytes, int, int], list[events.Printf]]
+
+
+class Handler:
+    """`one(data, offset, length)` carries out one record's action and returns the event to yield, or None.
+
+    `many(data, offset, count)` does the same for `count` records that follow each other; None when there is no such short cut.
+    """
+
+    __slots__ = ("many", "one")
+
+    def __init__(self, one: One, many: Many | None = None) -> None:
+        self.one = one
+        self.many = many
 
 
 def make_handler(action: Action, session: Session) -> Handler:
     """Return the handler of one action."""
+    if action.kind == "printf":
+        from probee.runtime.render import printf_functions
+
+        return Handler(*printf_functions(action, session.resolver, session.trailer))
     make = _MAKERS.get(action.kind)
     if make is None:
         raise FormatError(f"the program asks for an action that this version does not know: {action.kind}")
-    return make(action, session)
+    return Handler(make(action, session))
 
 
 def _fields(action: Action, session: Session) -> Callable[[bytes, int, int], tuple[Any, ...]]:
-    """Return a function from a record to the values of its fields; a record of varying size is padded."""
-    layout = Layout(action.fields, session.resolver)
-    decode = layout.decoder()
-    needed = layout.size
-    if action.size >= needed:
-        return lambda data, offset, length: decode(data, offset)
-    return lambda data, offset, length: decode(data[offset : offset + length].ljust(needed, b"\0"), 0)
+    """Return a function from a record to the values of its fields."""
+    return record_decoder(action.fields, action.size, session.resolver)
 
 
 def _rendered(action: Action, session: Session) -> Callable[[bytes, int, int], str]:
@@ -47,19 +59,7 @@ def _rendered(action: Action, session: Session) -> Callable[[bytes, int, int], s
     return lambda data, offset, length: render(decode(data, offset, length))
 
 
-def _printf(action: Action, session: Session) -> Handler:
-    decode = _fields(action, session)
-    render = compile_format(parse_format(action.text), [type for _, type in action.fields], trailer=session.trailer)
-    make = events.Printf
-
-    def handle(data: bytes, offset: int, length: int) -> events.Event:
-        arguments = decode(data, offset, length)
-        return make(render(arguments), arguments)
-
-    return handle
-
-
-def _message(action: Action, session: Session) -> Handler:
+def _message(action: Action, session: Session) -> One:
     render = _rendered(action, session)
     severity = "error" if action.kind == "errorf" else "warning"
     if severity == "warning" and not session.warnings:
@@ -71,7 +71,7 @@ def _nothing(data: bytes, offset: int, length: int) -> None:
     return None
 
 
-def _print(action: Action, session: Session) -> Handler:
+def _print(action: Action, session: Session) -> One:
     types = [type for _, type in action.fields]
     if len(types) == 2:
         decode = _fields(action, session)
@@ -86,7 +86,7 @@ def _print(action: Action, session: Session) -> Handler:
     return lambda data, offset, length: events.Value(type, decode_value(data, offset, length)[0])
 
 
-def _print_map(action: Action, session: Session) -> Handler:
+def _print_map(action: Action, session: Session) -> One:
     decode = _fields(action, session)
     literal = tuple(int(number) for number in action.parameters)
 
@@ -97,7 +97,7 @@ def _print_map(action: Action, session: Session) -> Handler:
     return handle
 
 
-def _clear(action: Action, session: Session) -> Handler:
+def _clear(action: Action, session: Session) -> One:
     def handle(data: bytes, offset: int, length: int) -> None:
         live = session.live_map(action.text)
         live.clear() if action.kind == "clear" else live.zero()
@@ -105,17 +105,19 @@ def _clear(action: Action, session: Session) -> Handler:
     return handle
 
 
-def _exit(action: Action, session: Session) -> Handler:
+def _exit(action: Action, session: Session) -> One:
     decode = _fields(action, session)
 
     def handle(data: bytes, offset: int, length: int) -> events.Event:
         values = decode(data, offset, length)
-        return events.Exit(int(values[0]) & 255 if values else 0)
+        status = int(values[0]) & 255 if values else 0
+        session.exit(status)
+        return events.Exit(status)
 
     return handle
 
 
-def _time(action: Action, session: Session) -> Handler:
+def _time(action: Action, session: Session) -> One:
     def handle(data: bytes, offset: int, length: int) -> events.Event:
         import time
 
@@ -124,7 +126,7 @@ def _time(action: Action, session: Session) -> Handler:
     return handle
 
 
-def _join(action: Action, session: Session) -> Handler:
+def _join(action: Action, session: Session) -> One:
     decode = _fields(action, session)
 
     def handle(data: bytes, offset: int, length: int) -> events.Event:
@@ -138,7 +140,7 @@ def _join(action: Action, session: Session) -> Handler:
     return handle
 
 
-def _cat(action: Action, session: Session) -> Handler:
+def _cat(action: Action, session: Session) -> One:
     render = _rendered(action, session)
     limit = int(session.spec.options.get("max_cat_bytes", 10240))
 
@@ -155,7 +157,7 @@ def _cat(action: Action, session: Session) -> Handler:
     return handle
 
 
-def _system(action: Action, session: Session) -> Handler:
+def _system(action: Action, session: Session) -> One:
     render = _rendered(action, session)
 
     def handle(data: bytes, offset: int, length: int) -> events.Event:
@@ -167,7 +169,7 @@ def _system(action: Action, session: Session) -> Handler:
     return handle
 
 
-def _runtime_warning(action: Action, session: Session) -> Handler:
+def _runtime_warning(action: Action, session: Session) -> One:
     if not session.warnings:
         return _nothing
     decode = _fields(action, session)
@@ -197,8 +199,7 @@ def helper_text(helper: str, code: int) -> str:
     return os.strerror(-code)
 
 
-_MAKERS: dict[str, Callable[[Action, Session], Handler]] = {
-    "printf": _printf,
+_MAKERS: dict[str, Callable[[Action, Session], One]] = {
     "errorf": _message,
     "warnf": _message,
     "print": _print,

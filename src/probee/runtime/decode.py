@@ -69,6 +69,17 @@ def _scattered(fields: Sequence[tuple[int, ValueType]]) -> Decode:
     return lambda data, offset: tuple([unpack(data, offset + at)[0] for at, unpack in parts])
 
 
+def record_decoder(
+    fields: Sequence[tuple[int, ValueType]], size: int, resolver: Resolver
+) -> Callable[[bytes, int, int], tuple[Any, ...]]:
+    """Return a function from (data, offset, length) of a record to its fields; one of varying size (0) is padded first."""
+    layout = Layout(fields, resolver)
+    decode, needed = layout.decoder(), layout.size
+    if size >= needed:
+        return lambda data, offset, length: decode(data, offset)
+    return lambda data, offset, length: decode(data[offset : offset + length].ljust(needed, b"\0"), 0)
+
+
 def value_decoder(type: ValueType, resolver: Resolver) -> Callable[[bytes], Any]:
     """Return a function from the bytes of one value (padding may follow) to the value."""
     decode = Layout([(0, type)], resolver).decoder()

@@ -21,16 +21,24 @@ _read_header = Struct("<IIQ").unpack_from  # length, page offset, and the first 
 
 
 class Batch:
-    """Some records in the order in which they were reserved: (number of the action, offset into `data`, length)."""
+    """Some records, in the order in which they were reserved.
 
-    __slots__ = ("data", "records")
+    `data` holds them with their headers.  A run is records of one action and length that follow each other: (number of the
+    action, offset of the first record, length of each, how many, bytes from one to the next).
+    """
 
-    def __init__(self, data: bytes, records: list[tuple[int, int, int]]) -> None:
+    __slots__ = ("data", "runs")
+
+    def __init__(self, data: bytes, runs: list[tuple[int, int, int, int, int]]) -> None:
         self.data = data
-        self.records = records
+        self.runs = runs
+
+    def __len__(self) -> int:
+        return sum([count for _, _, _, count, _ in self.runs])
 
 
 EMPTY = Batch(b"", [])
+_FIRST_GUESS, _LARGEST_GUESS = 8, 4096
 
 
 class RingReader:
@@ -39,11 +47,14 @@ class RingReader:
     def __init__(self, memory: RingMemory) -> None:
         self._memory = memory
         self._position = memory.consumer_position
+        self._lengths = memoryview(memory.data).cast("B").cast("I")  # a header's first word, its length, is at every 8 bytes
+        self._words = memoryview(memory.data).cast("B").cast("Q")
 
     def read(self, *, max_bytes: int = 1 << 20) -> Batch:
         """Return whole records, about max_bytes at most, and give their room back to the kernel.
 
-        A record that is still being written ends the batch; discarded ones are passed over.
+        A record that is still being written ends the batch; discarded ones are passed over.  The headers are read before the
+        data is copied, so that what counts as committed was whole when it was copied.
         """
         memory = self._memory
         start = position = self._position
@@ -51,22 +62,44 @@ class RingReader:
         if start == end:
             return EMPTY
         end = min(end, start + max_bytes)
-        data, mask = memory.data, memory.mask
-        base = start & mask  # the data is mapped twice: from here on nothing wraps
+        data = memory.data
+        base = start & memory.mask  # the data is mapped twice: from here on nothing wraps
         shift = base - start
-        records = []
+        guess = _FIRST_GUESS
+        runs: list[tuple[int, int, int, int, int]] = []
         while position < end:
             length, _, action = _read_header(data, position + shift)
             if length & BUSY:
                 break
-            size = length & ~DISCARD
-            if size == length:
-                records.append((action, position - start + HEADER_BYTES, size))
-            position += (size + HEADER_BYTES + 7) & -8
+            stride = ((length & ~DISCARD) + HEADER_BYTES + 7) & -8
+            count = 1
+            if not length & DISCARD:
+                if position + 2 * stride <= end:
+                    wanted = min(guess, (end - position) // stride)
+                    count = self._alike(position + shift, length, action, stride, wanted)
+                    guess = min(guess * 4, _LARGEST_GUESS) if count == wanted else _FIRST_GUESS
+                runs.append((action, position - start + HEADER_BYTES, length, count, stride))
+            position += count * stride
         copy = bytes(data[base : position + shift])
         self._position = position
         memory.consumer_position = position
-        return Batch(copy, records) if records else EMPTY
+        return Batch(copy, runs) if runs else EMPTY
+
+    def _alike(self, at: int, length: int, action: int, stride: int, wanted: int) -> int:
+        """Return how many of `wanted` records from `at` on have this length, hence follow each other, and this action."""
+        last = at + stride * wanted
+        lengths = self._lengths[at // 4 : last // 4 : stride // 4].tolist()
+        if lengths.count(length) != wanted:
+            wanted = next(index for index, found in enumerate(lengths) if found != length)
+        actions = self._words[at // 8 + 1 : last // 8 : stride // 8].tolist()[:wanted]
+        if actions.count(action) != wanted:
+            wanted = next(index for index, found in enumerate(actions) if found != action)
+        return wanted
+
+    def close(self) -> None:
+        """Let go of the memory, so that it can be unmapped."""
+        self._lengths.release()
+        self._words.release()
 
     @property
     def pending(self) -> bool:

@@ -14,7 +14,7 @@ from probee.model import event as events
 from probee.model.loss import Loss
 from probee.model.snapshot import MapSnapshot
 from probee.model.spec import LinkSpec, MapSpec, MapType, ObjectSpec
-from probee.runtime.ring import RingReader
+from probee.runtime.ring import Batch, RingReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -265,27 +265,38 @@ class Session:
         budget = 2 * int(self._ring.size)  # who writes faster than we read must not keep us here
         while budget > 0:
             batch = reader.read()
-            if not batch.records:
+            if not batch.runs:
                 return
             budget -= len(batch.data)
-            yield self._dispatch(batch.data, batch.records)
+            found = self._dispatch(batch)
+            if found:
+                yield found
             if self._state == "exited":
                 return
 
-    def _dispatch(self, data: bytes, records: list[tuple[int, int, int]]) -> list[events.Event]:
-        handlers = self._handlers
+    def _dispatch(self, batch: Batch) -> list[events.Event]:
+        """Carry out the actions of a batch; after an exit action the rest is thrown away."""
+        handlers, data = self._handlers, batch.data
         found: list[events.Event] = []
         append = found.append
-        for number, offset, length in records:
+        for number, offset, length, count, stride in batch.runs:
             handler = handlers[number] or self._make_handler(number)
-            event = handler(data, offset, length)
-            if event is not None:
-                append(event)
-                if event.kind == "exit":
-                    self.exit_status = event.status  # type: ignore[attr-defined]  # an Exit
-                    self._state = "exited"
-                    break
+            if handler.many is not None and count > 1:
+                found += handler.many(data, offset, count)
+                continue
+            one = handler.one
+            for at in range(offset, offset + count * stride, stride):
+                event = one(data, at, length)
+                if event is not None:
+                    append(event)
+                if self._state == "exited":
+                    return found
         return found
+
+    def exit(self, status: int) -> None:
+        """End the session with this status: what the exit action does."""
+        self.exit_status = status
+        self._state = "exited"
 
     def _make_handler(self, number: int) -> Handler:
         from probee.runtime.actions import make_handler
@@ -341,7 +352,7 @@ class Session:
                 return
 
     def _discard(self) -> None:
-        while self._reader is not None and self._reader.read().records:
+        while self._reader is not None and self._reader.read().runs:
             pass
 
     def close(self) -> None:
@@ -353,6 +364,8 @@ class Session:
             link.close()
         for program in self._programs.values():
             program.close()
+        if self._reader is not None:
+            self._reader.close()
         if self._ring is not None:
             self._ring.close()
         for live in self._maps.values():

@@ -29,7 +29,7 @@ def written(*batch, **options) -> tuple[str, str]:
     "event, line",
     [
         (events.Attached(3), '{"type": "attached_probes", "count": 3, "data": {"probes": 3}}'),
-        (events.Printf('a "b"\n', ()), '{"type": "printf", "data": "a \\"b\\"\\n"}'),
+        (events.Printf.of('a "b"\n'), '{"type": "printf", "data": "a \\"b\\"\\n"}'),
         (events.Value(S64, 5), '{"type": "value", "data": 5}'),
         (events.Value(PAIR, (1, b"x")), '{"type": "value", "data": [1,"x"]}'),
         (events.Value(S64, 5, name="@m", key_type=PAIR, key=(1, b"x")), '{"type": "map", "data": {"@m": {"1,x": 5}}}'),

@@ -143,8 +143,8 @@ def test_a_series_without_points_says_so():
 def test_events_are_written_in_order_each_to_its_stream():
     out, err = written(
         events.Attached(1),
-        events.Printf("a", ()),
-        events.Printf("b\n", ()),
+        events.Printf.of("a"),
+        events.Printf.of("b\n"),
         events.Value(PAIR, (1, b"x")),
         events.Value(S64, 5, name="@m", key_type=PAIR, key=(1, b"x")),
         events.Text("time", "12:00:00\n"),
@@ -196,5 +196,5 @@ def test_problems_are_told_with_their_severity():
 def test_bytes_that_are_no_utf8_pass_through():
     out = BytesIO()
     writer = TextOutput(out, BytesIO(), Source("stdin", ""))
-    writer.write([events.Printf(b"\xff\xfe".decode("utf-8", "surrogateescape"), ())])
+    writer.write([events.Printf.of(b"\xff\xfe".decode("utf-8", "surrogateescape"))])
     assert out.getvalue() == b"\xff\xfe"

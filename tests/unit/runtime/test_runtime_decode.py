@@ -5,11 +5,10 @@ from __future__ import annotations
 from struct import pack
 
 import pytest
+from runtime_names import Names
 
 from probee.model.value import Field, ValueType, integer, string
 from probee.runtime.decode import Layout, quotient, value_decoder
-from runtime_names import Names
-
 
 S8, U16, S32, S64, U64 = (integer(n, signed=s) for n, s in ((1, True), (2, False), (4, True), (8, True), (8, False)))
 POINT = ValueType("record", 8, fields=(Field("x", 0, S32), Field("y", 4, S32)))

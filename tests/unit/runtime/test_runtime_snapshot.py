@@ -5,11 +5,11 @@ from __future__ import annotations
 from struct import pack
 
 import pytest
+from runtime_names import Names
 
 from probee.model.spec import MapSpec, MapType
 from probee.model.value import Field, ValueType, integer, string
 from probee.runtime.snapshot import MapReader
-from runtime_names import Names
 
 S64, U64 = integer(8, signed=True), integer(8, signed=False)
 
