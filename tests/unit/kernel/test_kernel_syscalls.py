@@ -150,7 +150,7 @@ def test_other_failures_are_kernel_errors_with_errno(kernel: Recorder) -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.EMFILE, "ulimit -n"), (errno.ENOSYS, "CONFIG_BPF_SYSCALL"), (errno.ENOMEM, "fewer or smaller"), (524, "not supported")],
+    [(errno.EMFILE, "ulimit -n"), (errno.ENOSYS, "CONFIG_BPF"), (errno.ENOMEM, "fewer or smaller"), (524, "not supported")],
 )
 def test_failures_say_what_to_do_where_that_is_known(number: int, words: str) -> None:
     assert words in str(bpf.failure(number, "create map x"))

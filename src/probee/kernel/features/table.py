@@ -49,7 +49,7 @@ FEATURES: dict[str, tuple[str, object, str, str]] = {
     "uprobe_multi": ("link", "uprobe_multi", "6.6", "89ae89f53d20"),
     # 5. what the kernel tells
     "bpf_stats": ("info", "bpf_stats", "5.8", "d46edd671a14"),
-    "link_missed_count": ("info", "link_missed_count", "6.7", "e2b2cd592ad2"),
+    "link_missed_count": ("info", "link_missed_count", "6.7", "e2b2cd592adb"),
     "prog_recursion_misses": ("info", "prog_recursion_misses", "5.12", "9ed9e9ba2337"),
     "raw_tp_test_run": ("run", "raw_tp", "5.10", "1b4d60ec162f"),
     # 6. type information

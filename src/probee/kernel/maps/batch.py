@@ -6,8 +6,11 @@ meanwhile neither stop nor repeat the walk (__htab_map_lookup_and_delete_batch o
 
 from __future__ import annotations
 
-from probee.kernel.syscalls.bpf import EINTR, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, Command, failure
-from probee.kernel.syscalls.map import map_batch
+from struct import iter_unpack, pack_into
+
+from probee.kernel.syscalls.bpf import EINTR, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, Command, bpf, failure
+from probee.kernel.syscalls.libc import address_of
+from probee.kernel.syscalls.map import EXIST, map_batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +64,21 @@ def write_chunk(fd: int, keys: bytes, values: bytes, count: int) -> None:
         raise failure(-error, "write to a map")
 
 
+def overwrite(fd: int, keys: bytes, key_size: int, value: bytes) -> None:
+    """Write one value to every key of a chunk that still exists.
+
+    One call per key, since batches cannot be told to leave out what does not exist; but nothing else per key.
+    """
+    key_buffer, value_buffer, attribute = bytearray(keys), bytearray(value), bytearray(32)
+    pack_into("=IxxxxQQQ", attribute, 0, fd, 0, address_of(value_buffer), EXIST)
+    first = address_of(key_buffer)
+    for address in range(first, first + len(keys), key_size):
+        pack_into("=Q", attribute, 8, address)
+        result = bpf(Command.MAP_UPDATE_ELEM, attribute)
+        if result and result != -ENOENT:
+            raise failure(-result, "write to a map")
+
+
 def split(chunk: bytes, size: int) -> list[bytes]:
     """Return the items of a chunk."""
-    return [chunk[at : at + size] for at in range(0, len(chunk), size)]
+    return [item for (item,) in iter_unpack(f"{size}s", chunk)]

@@ -7,6 +7,7 @@ Families override how whole maps are read and emptied; see hash.py, array.py, pe
 from __future__ import annotations
 
 from probee.errors import MapError
+from probee.kernel.maps.batch import overwrite
 from probee.kernel.syscalls import map as sys_map
 from probee.kernel.syscalls.bpf import E2BIG, EEXIST, ENOENT, failure
 from probee.kernel.syscalls.fd import Descriptor
@@ -114,11 +115,7 @@ class Map:
 
     def zero(self) -> None:
         """Set every entry's value to zero bytes and keep the keys."""
-        empty = bytes(self.transfer_size)
-        for key in self.keys():
-            result = sys_map.map_update(self.fd, key, empty, sys_map.EXIST)
-            if result not in (0, -ENOENT):
-                raise self._update_error(-result)
+        overwrite(self.fd, b"".join(self.keys()), self.key_size, bytes(self.transfer_size))
 
     # -- ownership
 

@@ -5,6 +5,8 @@ One transfer moves all CPUs' values of a key in CPU order, each rounded up to 8 
 
 from __future__ import annotations
 
+from struct import unpack
+
 from probee.kernel.maps.array import ArrayMap
 from probee.kernel.maps.hash import HashMap
 from probee.kernel.maps.map import Map
@@ -20,11 +22,11 @@ class _PerCpu(Map):
         super().__init__(spec, descriptor)
         self.stride = (spec.value_size + 7) & ~7
         self.transfer_size = self.stride * possible_cpus()
+        self._layout = f"{spec.value_size}s{self.stride - spec.value_size}x" * possible_cpus()
 
     def per_cpu(self, transfer: bytes) -> list[bytes]:
         """Cut what a lookup gave into the CPUs' values."""
-        size = self.value_size
-        return [transfer[at : at + size] for at in range(0, len(transfer), self.stride)]
+        return list(unpack(self._layout, transfer))
 
     def lookup_per_cpu(self, key: bytes) -> list[bytes] | None:
         """Return each possible CPU's value of `key`, None if there is none."""
@@ -37,7 +39,7 @@ class _PerCpu(Map):
 
     def read_per_cpu(self) -> list[tuple[bytes, list[bytes]]]:
         """Return all (key, [value of each possible CPU])."""
-        return [(key, self.per_cpu(transfer)) for key, transfer in self.read_all()]
+        return [(key, list(unpack(self._layout, transfer))) for key, transfer in self.read_all()]
 
 
 class PerCpuHashMap(_PerCpu, HashMap):

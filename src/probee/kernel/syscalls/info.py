@@ -92,7 +92,7 @@ class LinkInfo:
     """From struct bpf_link_info.
 
     `missed`: hits that did not run the program, for kprobes and kprobe-multi; None where the kernel does not count.
-    Linux 6.7 (commits e2b2cd592ad2 for kprobe-multi, 3acf8ace6823 for perf events; the latter made the structure longer).
+    Linux 6.7 (commits e2b2cd592adb for kprobe-multi, 3acf8ace6823 for perf events; the latter made the structure longer).
     """
 
     __slots__ = ("id", "missed", "program_id", "type")
