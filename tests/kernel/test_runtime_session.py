@@ -205,3 +205,59 @@ def test_strings_pass_from_kernel_to_text():
     word = int.from_bytes(b"abc\0", "little")
     out, _, _ = text_of(an_object(done(output(0, word)), actions=[show]))
     assert out == "[abc]\n\n\n"
+
+
+def test_a_session_that_is_only_iterated_over_closes_itself_and_keeps_its_maps():
+    counts = MapSpec("@x", MapType.HASH, 8, 8, 16, key=U64, value=U64)
+    session = Session(an_object(done(update("@x", 1, 2)), maps=[counts]))
+    assert [event.kind for event in session] == ["attached", "maps_at_exit"]
+    assert session.maps["@x"].items() == [(1, 2)]
+    assert session.loss.dropped == 0
+
+
+def test_events_can_be_awaited():
+    import asyncio
+
+    async def collect() -> list[str]:
+        return [event.kind async for event in Session(an_object(done(output(0, 1), output(0, 2)), actions=[HELLO]))]
+
+    assert asyncio.run(collect()) == ["attached", "printf", "printf", "maps_at_exit"]
+
+
+def test_public_names_run_a_bundle(tmp_path):
+    import probee
+    from probee.formats.bundle import write_bundle
+
+    path = tmp_path / "hello.pbo"
+    path.write_bytes(write_bundle(an_object(done(output(0, 5)), actions=[HELLO])))
+    assert [event.text for event in probee.load(str(path)) if event.kind == "printf"] == ["hello 5\n"]
+
+
+def test_a_child_runs_after_attaching_and_ends_the_session(tmp_path):
+    made = tmp_path / "made"
+    every_ms = ObjectSpec(
+        programs=(ProgramSpec("tick", ProgramType.PERF_EVENT, encode(done())),), maps=(RING,),
+        links=(LinkSpec("interval", "tick", "interval:ms:1", {"period_ns": 1_000_000}),),
+    )  # fmt: skip
+    with Session(every_ms, command=["touch", str(made)]) as session:
+        kinds = [event.kind for event in session]
+    assert kinds == ["attached", "maps_at_exit"]
+    assert made.exists()
+
+
+def test_stop_from_another_thread_ends_the_session():
+    import threading
+
+    every_ms = ObjectSpec(
+        programs=(ProgramSpec("tick", ProgramType.PERF_EVENT, encode(done())),), maps=(RING,),
+        links=(LinkSpec("interval", "tick", "interval:ms:1", {"period_ns": 1_000_000}),),
+    )  # fmt: skip
+    with Session(every_ms) as session:
+        threading.Timer(0.05, session.stop).start()
+        assert [event.kind for event in session] == ["attached", "maps_at_exit"]
+
+
+def test_many_equal_records_are_all_delivered_in_order():
+    begin = done(*[output(0, n) for n in range(300)])
+    out, _, _ = text_of(an_object(begin, actions=[HELLO]))
+    assert out.splitlines()[:-2] == [f"hello {n}" for n in range(300)]

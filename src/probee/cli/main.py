@@ -11,6 +11,7 @@ import sys
 # name → module of this package; each has main(argv) -> exit status
 SUBCOMMANDS = {
     "run": "run",
+    "demo": "demo",
     "lab": "lab",
     "demo": "demo",
     "list": "list",

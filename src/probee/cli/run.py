@@ -24,20 +24,24 @@ _NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 def main(argv: list[str]) -> int:
     """Run a command line; return the exit status."""
     try:
-        options = parse(argv)
-        if options.help or options.version or options.info:
-            return _informed(options)
-        check(options)
-        if options.list:
-            from probee.cli.list import list_probes
-
-            return list_probes(options)
-        if options.program is None and not options.arguments:
-            if not argv:
-                return _usage("")
-            raise BadOption("filename or -e 'program' required.")
+        return _main(argv)
     except BadOption as error:
         return _usage(str(error))
+
+
+def _main(argv: list[str]) -> int:
+    options = parse(argv)
+    if options.help or options.version or options.info:
+        return _informed(options)
+    check(options)
+    if options.list:
+        from probee.cli.list import list_probes
+
+        return list_probes(options)
+    if options.program is None and not options.arguments:
+        if not argv:
+            return _usage("")
+        raise BadOption("filename or -e 'program' required.")
     return run(options)
 
 
@@ -58,9 +62,11 @@ def _informed(options: Options) -> int:
 
 
 def _usage(problem: str) -> int:
+    """Write what is wrong and the forms of the command, or the whole usage when nothing was asked."""
     from probee.cli.usage import USAGE
 
-    sys.stderr.write(f"USAGE: {problem}\n{USAGE}" if problem else USAGE)
+    forms = USAGE.partition("\n\n")[0]
+    sys.stderr.write(f"USAGE: {problem}\n{forms}\n`probee -h` shows all options.\n" if problem else USAGE)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""Session: runs one ObjectSpec, from creating its maps to reading them at the end, and owns all that is live meanwhile.
+"""Session: runs one ObjectSpec from loading it to reading its maps at the end.
 
 Life: maps, late constants, programs, links in bpftrace's order, `begin` by test run, the ring until something ends it; then
 detach, wait for programs that still run, drain the ring, run `end`, drain again, read the maps.  Everything closes with it.
@@ -9,37 +9,31 @@ from __future__ import annotations
 import os
 import select
 
-from probee.errors import AttachError, Source
-from probee.model import event as events
+from probee.errors import Source
+from probee.model.event import Attached, Event, MapsAtExit
 from probee.model.loss import Loss
 from probee.model.snapshot import MapSnapshot
-from probee.model.spec import LinkSpec, MapSpec, MapType, ObjectSpec
+from probee.model.spec import ObjectSpec
+from probee.runtime.installation import Installation
 from probee.runtime.ring import Batch, RingReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from typing import Any
 
     from probee.kernel.links.kprobe import FunctionList
-    from probee.kernel.links.link import Link
     from probee.kernel.maps.map import Map
-    from probee.kernel.programs.program import Program
     from probee.kernel.programs.relocate import BtfLookup
     from probee.runtime.actions import Handler
     from probee.runtime.child import Child, Follower
     from probee.runtime.snapshot import MapReader
 
-# Attached in the order of declaration; all others in reverse, so that several programs on one hook run in that order.
-IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
-ONCE = ("begin", "end")  # run by us, never attached
 LOSS_INTERVAL_S = 0.1
-RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
-_ADDED_REASON = "If this is expected, set the 'missing_probes' config variable to 'warn'."
 
 
 class Session:
-    """Runs `spec`; a context manager, and an iterator of events.
+    """Runs `spec`; a context manager, and an iterator of events, also with `async for`.
 
     `command` (words) is started as a child and ends the session with it; `pid` ends it with that process.  `parameters` are the
     positional ones.  `functions()` lists what is traceable, `find_btf` finds BTF ids for programs that need them.
@@ -54,17 +48,11 @@ class Session:
         self.warnings = warnings
         self.trailer = str(spec.options.get("str_trunc_trailer", ".."))
         self.exit_status = 0
-        self.problems: list[events.Problem] = []
-        self.probe_count = 0
+        self.installed = Installation(spec, functions=functions, find_btf=find_btf)
         self._parameters = parameters
         self._command = list(command)
         self._pid = pid
-        self._functions = functions
-        self._find_btf = find_btf
         self._symbols = symbols
-        self._maps: dict[str, Map] = {}
-        self._programs: dict[str, Program] = {}
-        self._links: list[Link] = []
         self._readers: dict[str, MapReader] = {}
         self._handlers: list[Handler | None] = [None] * len(spec.actions)
         self._child: Child | None = None
@@ -73,8 +61,10 @@ class Session:
         self._reader: RingReader | None = None
         self._wake = -1
         self._poll: select.epoll | None = None
-        self._state = "new"  # → running → ending → ended → closed
+        self._state = "new"  # → running → ending or exited → ended → closed
         self._next_loss_s = 0.0
+        self._last_maps: dict[str, MapSnapshot] = {}
+        self._last_loss = Loss()
 
     # -- starting
 
@@ -98,14 +88,17 @@ class Session:
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
         self._follow()
-        self._create_maps()
-        self.resolver = Resolver(
-            stacks=self._of_role("stack"), actions=self.spec.actions, symbols=self._symbols
-        )
-        self._loss = LossReader(next(iter(self._of_role("loss")), None))
-        self._load_programs()
-        self._attach_all()
-        self._run_once("begin")
+        installed = self.installed
+        installed.create_maps()
+        for ring in installed.of_role("ring"):
+            self._ring = ring.open()  # type: ignore[attr-defined]  # a RingMap
+            self._reader = RingReader(self._ring)
+            self._poll.register(ring.fd, select.EPOLLIN)
+        self.resolver = Resolver(stacks=installed.of_role("stack"), actions=self.spec.actions, symbols=self._symbols)
+        self._loss = LossReader(next(iter(installed.of_role("loss")), None))
+        installed.load(self._constants())
+        installed.attach()
+        installed.run_once("begin")
         if self._child is not None:
             self._child.release()
 
@@ -120,44 +113,6 @@ class Session:
         assert self._poll is not None
         self._poll.register(self._follower.fileno(), select.EPOLLIN)
 
-    def _create_maps(self) -> None:
-        from probee.kernel.maps.create import create
-
-        for spec in self.spec.maps:
-            self._maps[spec.name] = create(self._sized(spec))
-        for ring in self._of_role("ring"):
-            self._ring = ring.open()  # type: ignore[attr-defined]  # a RingMap
-            self._reader = RingReader(self._ring)
-            assert self._poll is not None
-            self._poll.register(ring.fd, select.EPOLLIN)
-
-    def _sized(self, spec: MapSpec) -> MapSpec:
-        """Return the spec with the ring's size filled in: max_entries in bytes, or perf_rb_pages, or our default."""
-        if spec.type != MapType.RINGBUF:
-            return spec
-        from probee.kernel.syscalls.ring import PAGE_SIZE
-
-        pages = int(self.spec.options.get("perf_rb_pages", 0))
-        size = pages * PAGE_SIZE or spec.max_entries or RING_BYTES
-        return MapSpec(spec.name, spec.type, 0, 0, size, flags=spec.flags, role=spec.role)
-
-    def _of_role(self, role: str) -> list[Map]:
-        return [live for live in self._maps.values() if live.spec.role == role]
-
-    def _load_programs(self) -> None:
-        from probee.kernel.programs.load import load
-
-        constants = self._constants()
-        btf = self._load_btf()
-        try:
-            for spec in self.spec.programs:
-                self._programs[spec.name] = load(
-                    spec, self.spec, self._maps, constants, btf_fd=btf.fd if btf else 0, find_btf=self._find_btf
-                )
-        finally:
-            if btf:
-                btf.close()
-
     def _constants(self) -> dict[str, int]:
         if not self.spec.constants:
             return {}
@@ -166,53 +121,6 @@ class Session:
         child = self._child.pid if self._child is not None else 0
         run = Run(parameters=self._parameters, child_pid=child, filter_pid=self._pid, source=self.source)
         return resolve_constants(self.spec.constants, run)
-
-    def _load_btf(self) -> Any:
-        """Load the object's own BTF; a kernel that takes none of it runs the programs without."""
-        if not self.spec.btf:
-            return None
-        from probee.kernel.syscalls.btf import btf_load
-        from probee.kernel.syscalls.fd import Descriptor
-
-        return Descriptor(btf_load(self.spec.btf), "BTF of the script")
-
-    def _attach_all(self) -> None:
-        declared = [link for link in self.spec.links if link.kind not in ONCE]
-        for link in [link for link in declared if link.kind in IN_ORDER]:
-            self._attach(link)
-        for link in reversed([link for link in declared if link.kind not in IN_ORDER]):
-            self._attach(link)
-        self.probe_count += len(self.spec.links) - len(declared)
-        if declared and not self._links:
-            raise AttachError("", "Attachment failed for all probes.")
-
-    def _attach(self, spec: LinkSpec) -> None:
-        from probee.kernel.links.attach import attach
-
-        try:
-            link = attach(spec, self._programs[spec.program], functions=self._functions)
-        except AttachError as error:
-            self._missing(spec, error)
-            return
-        self._links.append(link)
-        self.probe_count += link.targets if spec.kind in ("kprobe", "kretprobe") else 1
-
-    def _missing(self, spec: LinkSpec, error: AttachError) -> None:
-        """A probe that cannot be attached: fatal, a warning, or nothing, as the script says."""
-        wanted = self.spec.options.get("missing_probes", "error")
-        cause = str(error).removeprefix(f"Unable to attach probe: {spec.probe}").removeprefix(": ")
-        if wanted == "warn":
-            self.problems.append(
-                events.Problem(f"Unable to attach probe: {spec.probe}. Skipping.\n{cause}".rstrip(), severity="warning")
-            )
-        elif wanted != "ignore":
-            text = f"Unable to attach probe: {spec.probe}. {_ADDED_REASON}\n{cause}"
-            raise AttachError(spec.probe, text.rstrip()) from error
-
-    def _run_once(self, kind: str) -> None:
-        for link in self.spec.links:
-            if link.kind == kind:
-                self._programs[link.program].test_run()
 
     # -- running
 
@@ -223,47 +131,77 @@ class Session:
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
+    def exit(self, status: int) -> None:
+        """End the session with this status and throw away what follows: what the script's exit() does."""
+        self.exit_status = status
+        self._state = "exited"
+
     @property
     def running(self) -> bool:
         return self._state == "running"
 
-    def batches(self) -> Iterator[list[events.Event]]:
+    def batches(self) -> Iterator[list[Event]]:
         """Yield lists of events until the session ends; starts it when that was not done; the maps come last."""
         self.start()
-        yield [*self.problems, events.Attached(self.probe_count)]
+        yield self.greeting()
         while self._state == "running":
             yield from self.read()
-            if not self._links and self._state == "running":  # only begin and end: nothing more can come
-                self.stop()
+            self.end_if_idle()
         yield from self.finish()
 
-    def __iter__(self) -> Iterator[events.Event]:
-        for batch in self.batches():
-            yield from batch
+    def greeting(self) -> list[Event]:
+        """Return what is told first: probes that were skipped, and how many are attached."""
+        return [*self.installed.problems, Attached(self.installed.probe_count)]
 
-    def read(self, timeout_s: float = LOSS_INTERVAL_S) -> Iterator[list[events.Event]]:
+    def end_if_idle(self) -> None:
+        """With only begin and end, nothing more can come."""
+        if not self.installed.links and self._state == "running":
+            self.stop()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield events; a session that was not entered with `with` is closed at the end, its maps stay readable."""
+        entered = self._state != "new"
+        try:
+            for batch in self.batches():
+                yield from batch
+        finally:
+            if not entered:
+                self.close()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        from probee.runtime.stream import stream
+
+        return stream(self)
+
+    @property
+    def events(self) -> Iterator[Event]:
+        """The events from now on, the same as iterating over the session."""
+        return iter(self)
+
+    def fileno(self) -> int:
+        """A descriptor that polls readable when `read(0)` has something to give."""
+        assert self._poll is not None
+        return self._poll.fileno()
+
+    def read(self, timeout_s: float = LOSS_INTERVAL_S) -> Iterator[list[Event]]:
         """Wait for records, at most so long, and yield what there is, in lists of events."""
         assert self._poll is not None
         if self._reader is None or not self._reader.pending:
-            self._poll_once(timeout_s if self._links else 0)
+            for fd, _ in self._poll.poll(timeout_s if self.installed.links else 0):
+                if self._follower is not None and fd == self._follower.fileno():
+                    self.stop()
         yield from self._drain()
         lost = self._new_losses()
         if lost:
             yield lost
 
-    def _poll_once(self, timeout_s: float) -> None:
-        assert self._poll is not None
-        for fd, _ in self._poll.poll(timeout_s):
-            if self._follower is not None and fd == self._follower.fileno():
-                self.stop()
-
-    def _drain(self) -> Iterator[list[events.Event]]:
-        """Yield what is in the ring now; an exit action ends it and the rest is thrown away."""
+    def _drain(self) -> Iterator[list[Event]]:
+        """Yield what is in the ring now, as long as nothing asks for the end."""
         reader = self._reader
         if reader is None:
             return
         budget = 2 * int(self._ring.size)  # who writes faster than we read must not keep us here
-        while budget > 0:
+        while budget > 0 and self._state != "exited":
             batch = reader.read()
             if not batch.runs:
                 return
@@ -271,13 +209,11 @@ class Session:
             found = self._dispatch(batch)
             if found:
                 yield found
-            if self._state == "exited":
-                return
 
-    def _dispatch(self, batch: Batch) -> list[events.Event]:
+    def _dispatch(self, batch: Batch) -> list[Event]:
         """Carry out the actions of a batch; after an exit action the rest is thrown away."""
         handlers, data = self._handlers, batch.data
-        found: list[events.Event] = []
+        found: list[Event] = []
         append = found.append
         for number, offset, length, count, stride in batch.runs:
             handler = handlers[number] or self._make_handler(number)
@@ -293,11 +229,6 @@ class Session:
                     return found
         return found
 
-    def exit(self, status: int) -> None:
-        """End the session with this status: what the exit action does."""
-        self.exit_status = status
-        self._state = "exited"
-
     def _make_handler(self, number: int) -> Handler:
         from probee.runtime.actions import make_handler
 
@@ -305,7 +236,7 @@ class Session:
         self._handlers[number] = handler
         return handler
 
-    def _new_losses(self) -> list[events.Event]:
+    def _new_losses(self) -> list[Event]:
         import time
 
         now = time.monotonic()
@@ -316,36 +247,31 @@ class Session:
 
     # -- ending
 
-    def finish(self) -> Iterator[list[events.Event]]:
+    def finish(self) -> Iterator[list[Event]]:
         """Detach, yield what is still in the ring, run `end`, yield its events, what was lost, and the maps."""
         if self._state in ("ended", "closed"):
             return
         exited = self._state == "exited"
         self._state = "ending"
-        self._detach()
+        self._loss.remember_missed(self.installed.links)
+        self.installed.detach()
         if exited:
             self._discard()
         else:
             yield from self._drain_all()
-        self._run_once("end")
+        self.installed.run_once("end")
         yield from self._drain_all()
         self._state = "ended"
-        lost: list[events.Event] = list(self._loss.news())
+        lost: list[Event] = list(self._loss.news())
         if lost:
             yield lost
+        self._last_maps, self._last_loss = self._read_maps(), self._loss.loss()
         wanted = self.spec.options.get("print_maps_on_exit", True)
-        yield [events.MapsAtExit(list(self.maps.values()) if wanted else [])]
+        yield [MapsAtExit(list(self._last_maps.values()) if wanted else [])]
 
-    def _detach(self) -> None:
-        self._loss.remember_missed(self._links)
-        for link in self._links:
-            link.close()
-        if self._links:
-            wait_for_programs()
-
-    def _drain_all(self) -> Iterator[list[events.Event]]:
+    def _drain_all(self) -> Iterator[list[Event]]:
         """Like _drain, but until the ring is empty: nobody writes any more."""
-        while self._reader is not None and self._reader.pending:
+        while self._reader is not None and self._reader.pending and self._state != "exited":
             before = self._ring.consumer_position
             yield from self._drain()
             if self._ring.consumer_position == before:  # a record that its writer never finished
@@ -360,16 +286,11 @@ class Session:
         if self._state == "closed":
             return
         self._state = "closed"
-        for link in self._links:
-            link.close()
-        for program in self._programs.values():
-            program.close()
         if self._reader is not None:
             self._reader.close()
         if self._ring is not None:
             self._ring.close()
-        for live in self._maps.values():
-            live.close()
+        self.installed.close()
         if self._follower is not None:
             self._follower.close()
         if self._poll is not None:
@@ -388,16 +309,19 @@ class Session:
 
     @property
     def maps(self) -> dict[str, MapSnapshot]:
-        """Return the script's maps as they are now, by name, sorted by name."""
-        return {name: self.snapshot(name) for name in sorted(self._maps) if self._maps[name].spec.role == "user"}
+        """The script's maps by name, sorted by name: as they are now, or as they were at the end."""
+        return self._last_maps if self._state in ("ended", "closed") else self._read_maps()
+
+    def _read_maps(self) -> dict[str, MapSnapshot]:
+        return {live.name: self.snapshot(live.name) for live in sorted(self.installed.of_role("user"), key=lambda m: m.name)}
 
     def live_map(self, name: str) -> Map:
         """Return the live map of that name; KeyError when there is none."""
-        return self._maps[name]
+        return self.installed.maps[name]
 
     def snapshot(self, name: str, *, top: int = 0, div: int = 1) -> MapSnapshot:
         """Return one of the maps as it is now."""
-        live, reader = self._maps[name], self._readers.get(name)
+        live, reader = self.installed.maps[name], self._readers.get(name)
         if reader is None:
             from probee.kernel.syscalls.cpu import possible_cpus
             from probee.runtime.snapshot import MapReader
@@ -415,20 +339,9 @@ class Session:
     @property
     def loss(self) -> Loss:
         """What was missed, dropped and refused so far."""
-        return self._loss.loss()
+        return self._last_loss if self._state in ("new", "ended", "closed") else self._loss.loss()
 
     @property
     def drops(self) -> int:
         """How many records were dropped so far."""
         return self.loss.dropped
-
-
-def wait_for_programs() -> None:
-    """Return when no program that has been detached runs any more: after an RCU grace period."""
-    from probee.kernel.syscalls.libc import syscall
-
-    number = {"x86_64": 324}.get(os.uname().machine, 283)  # membarrier(2)
-    if syscall(number, 1) < 0:  # MEMBARRIER_CMD_GLOBAL; kernels with nohz_full CPUs refuse it
-        import time
-
-        time.sleep(0.02)

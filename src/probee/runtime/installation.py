@@ -1,0 +1,155 @@
+"""Installation: the live maps, programs and links of one ObjectSpec, and the order in which they come and go.
+
+Owns every descriptor of theirs.  A probe that cannot be attached is an error, a warning or nothing, as the script's
+configuration says (missing_probes).
+"""
+
+from __future__ import annotations
+
+import os
+
+from probee.errors import AttachError
+from probee.model.event import Problem
+from probee.model.spec import LinkSpec, MapSpec, MapType, ObjectSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from probee.kernel.links.kprobe import FunctionList
+    from probee.kernel.links.link import Link
+    from probee.kernel.maps.map import Map
+    from probee.kernel.programs.program import Program
+    from probee.kernel.programs.relocate import BtfLookup
+
+# Attached in the order of declaration; all others in reverse, so that several programs on one hook run in that order.
+IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
+ONCE = ("begin", "end")  # run by us, never attached
+RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
+_EXPECTED = "If this is expected, set the 'missing_probes' config variable to 'warn'."
+
+
+class Installation:
+    """What runs in the kernel for `spec`."""
+
+    def __init__(self, spec: ObjectSpec, *, functions: FunctionList | None = None, find_btf: BtfLookup | None = None) -> None:
+        self.spec = spec
+        self.maps: dict[str, Map] = {}
+        self.programs: dict[str, Program] = {}
+        self.links: list[Link] = []
+        self.problems: list[Problem] = []
+        self.probe_count = 0
+        self._functions = functions
+        self._find_btf = find_btf
+
+    # -- coming
+
+    def create_maps(self) -> None:
+        from probee.kernel.maps.create import create
+
+        for spec in self.spec.maps:
+            self.maps[spec.name] = create(self._sized(spec))
+
+    def _sized(self, spec: MapSpec) -> MapSpec:
+        """Return the spec with the ring's size filled in: perf_rb_pages, or max_entries in bytes, or our default."""
+        if spec.type != MapType.RINGBUF:
+            return spec
+        from probee.kernel.syscalls.ring import PAGE_SIZE
+
+        pages = int(self.spec.options.get("perf_rb_pages", 0))
+        size = pages * PAGE_SIZE or spec.max_entries or RING_BYTES
+        return MapSpec(spec.name, spec.type, 0, 0, size, flags=spec.flags, role=spec.role)
+
+    def of_role(self, role: str) -> list[Map]:
+        """Return the live maps of a role."""
+        return [live for live in self.maps.values() if live.spec.role == role]
+
+    def load(self, constants: Mapping[str, int]) -> None:
+        """Load all programs, with the late constants' values."""
+        from probee.kernel.programs.load import load
+
+        btf = self._load_btf()
+        try:
+            for spec in self.spec.programs:
+                self.programs[spec.name] = load(
+                    spec, self.spec, self.maps, constants, btf_fd=btf.fd if btf else 0, find_btf=self._find_btf
+                )
+        finally:
+            if btf:
+                btf.close()
+
+    def _load_btf(self) -> Any:
+        if not self.spec.btf:
+            return None
+        from probee.kernel.syscalls.btf import btf_load
+        from probee.kernel.syscalls.fd import Descriptor
+
+        return Descriptor(btf_load(self.spec.btf), "BTF of the script")
+
+    def attach(self) -> None:
+        """Attach all links; AttachError when one cannot be that must, or when none could."""
+        declared = [link for link in self.spec.links if link.kind not in ONCE]
+        for link in [link for link in declared if link.kind in IN_ORDER]:
+            self._attach(link)
+        for link in reversed([link for link in declared if link.kind not in IN_ORDER]):
+            self._attach(link)
+        self.probe_count += len(self.spec.links) - len(declared)
+        if declared and not self.links:
+            raise AttachError("", "Attachment failed for all probes.")
+
+    def _attach(self, spec: LinkSpec) -> None:
+        from probee.kernel.links.attach import attach
+
+        try:
+            link = attach(spec, self.programs[spec.program], functions=self._functions)
+        except AttachError as error:
+            self._missing(spec, error)
+            return
+        self.links.append(link)
+        self.probe_count += link.targets if spec.kind in ("kprobe", "kretprobe") else 1
+
+    def _missing(self, spec: LinkSpec, error: AttachError) -> None:
+        wanted = self.spec.options.get("missing_probes", "error")
+        cause = str(error).removeprefix(f"Unable to attach probe: {spec.probe}").removeprefix(": ")
+        if wanted == "warn":
+            text = f"Unable to attach probe: {spec.probe}. Skipping.\n{cause}"
+            self.problems.append(Problem(text.rstrip(), severity="warning"))
+        elif wanted != "ignore":
+            text = f"Unable to attach probe: {spec.probe}. {_EXPECTED}\n{cause}"
+            raise AttachError(spec.probe, text.rstrip()) from error
+
+    def run_once(self, kind: str) -> None:
+        """Run the programs of all "begin" or "end" links, in the order of declaration."""
+        for link in self.spec.links:
+            if link.kind == kind:
+                self.programs[link.program].test_run()
+
+    # -- going
+
+    def detach(self) -> None:
+        """Detach everything, and return when none of the programs runs any more."""
+        for link in self.links:
+            link.close()
+        if self.links:
+            wait_for_programs()
+
+    def close(self) -> None:
+        """Detach and free everything; closing twice is nothing."""
+        for link in self.links:
+            link.close()
+        for program in self.programs.values():
+            program.close()
+        for live in self.maps.values():
+            live.close()
+
+
+def wait_for_programs() -> None:
+    """Return when no program that has been detached runs any more: after an RCU grace period."""
+    from probee.kernel.syscalls.libc import syscall
+
+    number = {"x86_64": 324}.get(os.uname().machine, 283)  # membarrier(2)
+    if syscall(number, 1) < 0:  # MEMBARRIER_CMD_GLOBAL; kernels with nohz_full CPUs refuse it
+        import time
+
+        time.sleep(0.02)
