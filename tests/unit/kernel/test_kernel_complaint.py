@@ -6,7 +6,7 @@ import pytest
 
 from probee.errors import VerifierError, make_span
 from probee.kernel.programs.complaint import explain
-from probee.kernel.programs.rejection import Rejection, rejection, span_of
+from probee.kernel.programs.rejection import CUT, Rejection, rejection, span_of
 from probee.model.spec import ObjectSpec, ProgramSpec
 
 # 5.10: "inv" for a number, states on lines of their own.
@@ -181,6 +181,11 @@ def test_an_instruction_without_a_place_takes_the_one_before() -> None:
     first, second = make_span(1, 2), make_span(5, 9)
     program = spec(((0, first), (4, second), (6, 0)))
     assert [span_of(program, slot) for slot in (-1, 0, 3, 4, 5, 6, 99)] == [0, first, first, second, second, second, second]
+
+
+def test_the_complaint_behind_a_cut_log_is_not_put_at_its_last_instruction() -> None:
+    found = Rejection(f"0: (b7) r0 = 0\n1: (07) r0 += 1\n{CUT}\nR9 !read_ok\nprocessed 1502 insns (limit 1000000)")
+    assert (found.complaint, found.slot) == (["R9 !read_ok"], -1)
 
 
 def test_a_log_that_lost_its_head_is_still_read() -> None:

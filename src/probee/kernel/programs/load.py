@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from probee.kernel.programs.relocate import BtfLookup
 
-LOG_BYTES = 1 << 18
-LOG_BYTES_MAX = (1 << 24) - 1  # what kernels before 5.14 take at most (bpf_verifier_log_attr_valid: UINT_MAX >> 8)
+# What 5.10 takes at most (UINT_MAX >> 8).  All of it at once: a larger program is walked for seconds, once is enough.
+LOG_BYTES = (1 << 24) - 1
+COMPLAINTS_ONLY = 4  # BPF_LOG_STATS: no instructions and states
+_END = "\nprocessed "
 
 
 def load(
@@ -74,18 +76,21 @@ def _load_with_log(errno: int, spec: ProgramSpec, object: ObjectSpec, code: byte
     """Load again to learn why it failed; raises what it learned, or returns the descriptor should it work this time."""
     if errno == EPERM:
         raise failure(errno, f"load program {spec.name}")
-    size = LOG_BYTES
-    while True:
-        log = bytearray(size)
-        result = program_load(spec.type, code, options, log=log)
-        # Kernels before 6.4 refuse a log that does not fit and keep its head; later ones keep its tail.
-        # Linux commit 121664093803 "bpf: Switch BPF verifier log to be a rotating log by default" (in v6.4).
-        if result != -ENOSPC or size == LOG_BYTES_MAX:
-            break
-        size = min(size * 8, LOG_BYTES_MAX)
+    log = bytearray(LOG_BYTES)
+    result = program_load(spec.type, code, options, log=log)
     if result >= 0:
         return result
-    from probee.kernel.programs.rejection import rejection
+    from probee.kernel.programs.rejection import CUT, rejection
 
-    text = log.partition(b"\0")[0].decode(errors="replace")
+    text = _text(log)
+    if result == -ENOSPC and _END not in text:
+        # Kernels before 6.4 keep the head of a log that does not fit, later ones its tail, with the complaint.
+        # Linux commit 121664093803 "bpf: Switch BPF verifier log to be a rotating log by default" (in v6.4).
+        log = bytearray(1 << 16)
+        program_load(spec.type, code, options, log=log, log_level=COMPLAINTS_ONLY)
+        text = f"{text}\n{CUT}\n{_text(log)}"
     raise rejection(errno, text, spec, object)
+
+
+def _text(log: bytearray) -> str:
+    return log.partition(b"\0")[0].decode(errors="replace")

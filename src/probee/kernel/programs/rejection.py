@@ -14,6 +14,8 @@ from probee.errors import Source, VerifierError, excerpt, locate
 from probee.kernel.programs.complaint import explain
 from probee.model.spec import ObjectSpec, ProgramSpec
 
+CUT = "… cut here, the log is longer …"  # load.py writes it between two logs
+
 _INSTRUCTION = re.compile(r"(\d+): \([0-9a-f]{2}\) ")
 _NOISE = re.compile(
     r";|\d+: R\d|\d+: safe|from \d+ to \d+|processed \d+ insns|verification time|stack depth|func#|mark_precise|regs=|last_idx"
@@ -35,11 +37,10 @@ class Rejection:
 
     def __init__(self, log: str) -> None:
         lines = log.splitlines()
+        if CUT in lines:  # the head of a long log: what the complaint is about is not in it
+            lines = lines[lines.index(CUT) + 1 :]
         last = next((i for i in range(len(lines) - 1, -1, -1) if _INSTRUCTION.match(lines[i])), -1)
-        after = [line.strip() for line in lines[last + 1 :] if not _NOISE.match(line)]
-        if not after and last < 0:
-            after = [line.strip() for line in lines if line.strip()][-2:]
-        self.complaint = after
+        self.complaint = [line.strip() for line in lines[last + 1 :] if not _NOISE.match(line)]
         self.slot = self._named_slot()
         if self.slot < 0 and last >= 0:
             self.slot = int(lines[last].partition(":")[0])
