@@ -21,6 +21,7 @@ from probee.lab.qmp import Monitor
 from probee.lab.wire import Wire
 
 TAIL_LINES = 40
+TROUBLE = ("Kernel panic", "BUG:", "Oops", "general protection fault", "sysrq: Trigger a crash")
 COMMAND_LINE = (
     "console=ttyS0 loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on "
     "nowatchdog rcupdate.rcu_expedited=1 init_on_alloc=0 apparmor=0 audit=0 cryptomgr.notests i8042.noaux "
@@ -155,7 +156,7 @@ class Machine:
             return ""
 
     def tail(self) -> str:
-        """Return the last lines of the guest's console and of QEMU's own messages."""
+        """Return the last lines of the guest's console and of QEMU's own messages, from a crash's first line on."""
         lines = []
         for path in (self.console, self.log):
             try:
@@ -163,7 +164,7 @@ class Machine:
                     lines += file.read().splitlines()
             except OSError:
                 pass
-        return "\n".join(line for line in lines[-TAIL_LINES:] if line.strip())
+        return "\n".join(last_words([line for line in lines if line.strip()]))
 
     def obituary(self) -> str:
         """Return why the guest is gone, with its last words."""
@@ -217,3 +218,11 @@ class Machine:
         except LabError as error:
             with open(self.log, "a") as log:
                 log.write(f"/run/lab/keys: {error}\n")
+
+
+def last_words(lines: list[str]) -> list[str]:
+    """Return what tells best why a kernel ended: a crash's beginning, which a call trace may have moved far up."""
+    for number, line in enumerate(lines):
+        if any(word in line for word in TROUBLE):
+            return lines[number : number + TAIL_LINES]
+    return lines[-TAIL_LINES:]

@@ -11,13 +11,15 @@ in which its kernel died.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from probee.errors import LabError
 from probee.lab.guest import Guest
 from probee.lab.kernel import DEFAULT
+
+NO_GUEST = "no lab guest: "
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +50,15 @@ def guest(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterat
     except LabError as error:
         if pytestconfig.getoption("--lab-required"):
             raise
-        pytest.skip(f"no lab guest: {str(error).splitlines()[0]}")
+        pytest.skip(NO_GUEST + str(error).splitlines()[0])
     with made:
         yield made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give all skips for want of a guest one place, so that pytest prints their reason once."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_GUEST in report.longrepr[2]:
+        report.longrepr = (__file__, 1, report.longrepr[2])
+    return report

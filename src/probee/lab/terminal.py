@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -28,7 +27,7 @@ def run_shell(guest: Guest, command: Command | None = None, *, cwd: str = "") ->
     if not (os.isatty(0) and os.isatty(1)):
         raise LabError("lab shell needs a terminal; `probee lab run -- COMMAND` does not")
     guest.host()
-    size = shutil.get_terminal_size()
+    size = os.get_terminal_size(1)
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     env["PS1"] = r"lab:\w\$ "
     words = command or ["/bin/bash", "--norc", "-i"]
@@ -79,7 +78,7 @@ def _raw(fd: int) -> Iterator[None]:
 @contextlib.contextmanager
 def _resizing(job: Job) -> Iterator[None]:
     def resize(number: int, where: object) -> None:
-        size = shutil.get_terminal_size()
+        size = os.get_terminal_size(1)
         job.resize(size.lines, size.columns)
 
     before = signal.signal(signal.SIGWINCH, resize)

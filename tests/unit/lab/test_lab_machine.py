@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from probee.lab.emulator import Emulator
-from probee.lab.machine import MachineSpec
+from probee.lab.machine import TAIL_LINES, MachineSpec, last_words
 
 
 def options(**changes) -> list[str]:
@@ -40,3 +40,13 @@ def test_a_panic_ends_the_process():
     line = options(append="one two")
     assert "-no-reboot" in line and "panic=-1" in line[line.index("-append") + 1]
     assert line[line.index("-append") + 1].endswith("one two")
+
+
+def test_last_words_begin_with_the_crash_however_long_its_trace():
+    lines = ["quiet"] * 50 + ["Kernel panic - not syncing: why"] + ["trace"] * 100
+    assert last_words(lines)[0] == "Kernel panic - not syncing: why" and len(last_words(lines)) == TAIL_LINES
+
+
+def test_last_words_without_a_crash_are_the_last_lines():
+    assert last_words([str(number) for number in range(100)])[-1] == "99"
+    assert last_words([]) == []
