@@ -11,7 +11,6 @@ import sys
 # name → module of this package; each has main(argv) -> exit status
 SUBCOMMANDS = {
     "run": "run",
-    "demo": "demo",
     "lab": "lab",
     "demo": "demo",
     "list": "list",

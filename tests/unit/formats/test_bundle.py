@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from struct import pack
 from zlib import crc32
 
@@ -130,10 +131,8 @@ def metadata_of(data: bytes) -> tuple[bytes, bytes]:
 def test_any_metadata_under_a_right_checksum_is_read_or_refused(place, insert, cut):
     metadata, sections = metadata_of(write_bundle(an_object()))
     at = place % len(metadata)
-    try:
+    with suppress(FormatError):
         read_bundle(sealed(metadata[:at] + insert + metadata[at + cut :], sections))
-    except FormatError:
-        pass
 
 
 JSON = st.recursive(

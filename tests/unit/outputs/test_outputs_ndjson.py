@@ -37,14 +37,23 @@ def written(*batch, **options) -> tuple[str, str]:
         (events.Text("join", "a,b"), '{"type": "join", "data": "a,b"}'),
         (events.Text("cat", "x"), '{"type": "cat", "data": "x"}'),
         (events.Text("system", "a b\n"), '{"type": "syscall", "data": "a b\\n"}'),
-        (events.Message("error", "bad", make_span(10, 12)), '{"type": "errorf", "msg": "bad", "filename": "stdin", "line": 2, "col": 3}'),
-        (events.Message("warning", "bad", make_span(0, 2)), '{"type": "warnf", "msg": "bad", "filename": "stdin", "line": 1, "col": 1}'),
+        (
+            events.Message("error", "bad", make_span(10, 12)),
+            '{"type": "errorf", "msg": "bad", "filename": "stdin", "line": 2, "col": 3}',
+        ),
+        (
+            events.Message("warning", "bad", make_span(0, 2)),
+            '{"type": "warnf", "msg": "bad", "filename": "stdin", "line": 1, "col": 1}',
+        ),
         (
             events.RuntimeWarning("x", make_span(10, 12), helper="probe_read_user", code=-14),
             '{"type": "helper_error", "msg": "Bad address", "helper": "probe_read_user", "retcode": -14, '
             '"filename": "stdin", "line": 2, "col": 3}',
         ),
-        (events.RuntimeWarning("Divide", make_span(0, 1)), '{"type": "runtime_error", "msg": "Divide", "filename": "stdin", "line": 1, "col": 1}'),
+        (
+            events.RuntimeWarning("Divide", make_span(0, 1)),
+            '{"type": "runtime_error", "msg": "Divide", "filename": "stdin", "line": 1, "col": 1}',
+        ),
         (events.Lost(7, "ring_full"), '{"type": "lost_events", "count": 7, "data": {"events": 7}}'),
     ],
 )  # fmt: skip

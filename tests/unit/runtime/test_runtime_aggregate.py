@@ -96,7 +96,8 @@ def test_a_linear_histogram_is_open_at_both_ends():
 
 
 @pytest.mark.parametrize(
-    "step, number, text", [(1024, 2048, "2K"), (1024, 1 << 20, "1M"), (1000, 2000, "2000"), (1024, 0, "0"), (2048, -2048, "-2K")]
+    "step, number, text",
+    [(1024, 2048, "2K"), (1024, 1 << 20, "1M"), (1000, 2000, "2000"), (1024, 0, "0"), (2048, -2048, "-2K")],
 )
 def test_linear_bounds_have_suffixes_only_for_whole_steps(step, number, text):
     found = linear_histogram({1: 1}, number, number + 4 * step, step)

@@ -126,8 +126,11 @@ def test_max_bytes_bounds_a_batch_to_whole_records():
     assert len(reader.read()) == 8
 
 
+PAYLOADS = st.sampled_from([b"", b"12345678", b"x" * 100, b"y" * 300])
+
+
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([b'', b'12345678', b'x' * 100, b'y' * 300]), st.booleans(), st.booleans()), max_size=120))
+@given(st.lists(st.tuples(st.integers(0, 2), PAYLOADS, st.booleans(), st.booleans()), max_size=120))
 def test_everything_put_comes_out_once_and_in_order_around_the_end_of_the_ring(steps):
     ring = Ring(4096)
     reader = RingReader(ring)

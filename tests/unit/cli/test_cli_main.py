@@ -1,0 +1,100 @@
+"""The command line without a kernel: what goes where, exit statuses, no traceback for bad input."""
+
+from __future__ import annotations
+
+import pytest
+
+import probee.cli.run
+import probee.cli.script
+from probee.cli.main import main
+from probee.cli.options import parse
+from probee.cli.script import read_script
+from probee.errors import ParseError, PermissionMissing, make_span
+
+
+def test_help_is_on_stdout_and_no_error(capsys):
+    assert main(["-h"]) == 0
+    assert capsys.readouterr().out.startswith("USAGE:")
+
+
+def test_no_words_at_all_show_the_usage_as_an_error(capsys):
+    assert main([]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("USAGE:\n")
+
+
+def test_the_version_starts_with_a_v(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("probee v")
+
+
+@pytest.mark.parametrize(
+    "words, first_line",
+    [
+        (["--nope"], "USAGE: unrecognized option '--nope'"),
+        (["-q"], "USAGE: filename or -e 'program' required."),
+        (["/nonexistent/x.bt"], "ERROR: failed to open file '/nonexistent/x.bt': No such file or directory"),
+        (["-p", "x1", "-e", "begin {}"], "ERROR: Failed to parse pid: invalid integer: x1"),
+        (["-c", "/nonexistent/x", "-e", "begin {}"], "ERROR: path '/nonexistent/x' does not exist or is not executable"),
+        (["--test", "-e", "begin {}"], "ERROR: --test is an option of bpftrace that probee does not have yet"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_one(capsys, words, first_line):
+    assert main(words) == 1
+    assert capsys.readouterr().err.split("\n")[0] == first_line
+
+
+def test_a_compile_error_is_shown_with_place_line_and_tildes(capsys, monkeypatch):
+    def fail(*_):
+        raise ParseError("unexpected thing", make_span(6, 9))
+
+    monkeypatch.setattr(probee.cli.script, "_object_for", fail)
+    assert main(["-e", "begin { }"]) == 1
+    assert capsys.readouterr().err == "stdin:1:7-10: ERROR: unexpected thing\nbegin { }\n      ~~~\n"
+
+
+@pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (PermissionMissing(1, "bpf", "needs CAP_BPF"), 1)])
+def test_interrupts_and_missing_permissions_are_no_tracebacks(capsys, monkeypatch, error, status):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(probee.cli.run, "run", fail)
+    assert main(["-e", "begin {}"]) == status
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_first_word_that_is_a_subcommand_is_that_unless_it_is_a_path(capsys):
+    assert main(["target"]) == 1
+    assert "probee target dump FILE" in capsys.readouterr().err
+    assert main(["./target"]) == 1
+    assert "failed to open file './target'" in capsys.readouterr().err
+    assert main(["target.bt"]) == 1
+    assert "failed to open file 'target.bt'" in capsys.readouterr().err
+
+
+def test_run_takes_a_file(capsys):
+    assert main(["run", "nothing.bt"]) == 1
+    assert "failed to open file 'nothing.bt'" in capsys.readouterr().err
+
+
+def script_of(*words: str):
+    return read_script(parse(list(words)))
+
+
+def test_parameters_are_what_follows_the_program():
+    script = script_of("-e", "begin {}", "a", "5")
+    assert (script.name, script.text, script.parameters) == ("stdin", "begin {}", ["a", "5"])
+
+
+def test_after_two_dashes_named_parameters_are_told_apart(tmp_path):
+    path = tmp_path / "x.bt"
+    path.write_text("begin {}")
+    script = script_of(str(path), "one", "--", "two", "--name=5", "--flag")
+    assert (script.name, script.parameters, script.named) == (str(path), ["one", "two"], ["--name=5", "--flag"])
+
+
+def test_a_file_after_two_dashes_is_the_script(tmp_path):
+    path = tmp_path / "x.bt"
+    path.write_text("begin {}")
+    assert script_of("--", str(path), "a").parameters == ["a"]

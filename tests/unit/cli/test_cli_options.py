@@ -1,0 +1,113 @@
+"""The command line's options, parsed as getopt_long does it."""
+
+from __future__ import annotations
+
+import pytest
+
+from probee.cli.options import BadOption, check, parse, parse_pid
+from probee.errors import UsageError
+
+
+def test_options_may_follow_the_file_and_what_is_left_are_arguments():
+    options = parse(["script.bt", "-v", "one", "--unsafe", "two"])
+    assert (options.arguments, options.verbose, options.unsafe) == (["script.bt", "one", "two"], 1, True)
+
+
+def test_letters_can_be_run_together_and_hold_their_value():
+    options = parse(["-qve", "begin {}", "-fjson", "-p7"])
+    assert (options.quiet, options.verbose, options.program, options.format, options.pid) == (True, 1, "begin {}", "json", "7")
+
+
+def test_a_long_option_takes_its_value_with_or_without_an_equals_sign():
+    assert parse(["--format=json"]).format == "json"
+    assert parse(["--format", "json"]).format == "json"
+
+
+def test_a_long_option_may_be_cut_short_while_it_is_clear():
+    assert parse(["--verb"]).verbose == 1
+    with pytest.raises(BadOption, match="ambiguous: --buffering, --btf"):
+        parse(["--b=x"])
+
+
+def test_two_dashes_end_the_options():
+    options = parse(["-e", "x", "a", "--", "-v", "--name=5"])
+    assert (options.arguments, options.separator, options.verbose) == (["a", "-v", "--name=5"], 1, 0)
+
+
+def test_a_lone_dash_is_an_argument():
+    assert parse(["-"]).arguments == ["-"]
+
+
+def test_the_last_program_wins():
+    assert parse(["-e", "a", "-e", "b"]).program == "b"
+
+
+def test_directories_and_includes_add_up():
+    options = parse(["-I", "a", "-Ib", "--include", "x.h"])
+    assert (options.include_dir, options.include) == (["a", "b"], ["x.h"])
+
+
+def test_what_bpftrace_ignores_is_ignored():
+    assert parse(["--verify-llvm-ir", "-b", "x.bt"]).arguments == ["x.bt"]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["-x"], "invalid option -- 'x'"),
+        (["--nope"], "unrecognized option '--nope'"),
+        (["-e"], "option '-e' requires an argument"),
+        (["--pid"], "option '--pid' requires an argument"),
+        (["--quiet=1"], "option '--quiet' doesn't allow an argument"),
+    ],
+)
+def test_what_is_no_option_is_told(words, message):
+    with pytest.raises(BadOption) as caught:
+        parse(words)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--usdt-file-activation"], ["--test"], ["--mode", "bench"], ["--probe-filter", "x"], ["--emit-elf=x"], ["--aot", "x"]],
+)
+def test_options_of_bpftrace_that_are_missing_here_are_named(words):
+    with pytest.raises(UsageError, match=words[0].partition("=")[0]):
+        parse(words)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["-f", "jsonx"], "Invalid output format \"jsonx\"\nValid formats: 'text', 'json'"),
+        (["-B", "some"], "-B must be either 'line', 'full', or 'none'."),
+        (["-c", "x", "-p", "1"], "Cannot use both -c and -p."),
+        (["-k", "--no-warnings"], "Cannot use both -k and --no-warnings."),
+        (["--emit", "elf"], "--emit must be 'ir', 'asm' or 'btf'."),
+    ],
+)
+def test_values_and_combinations_without_sense_are_refused(words, message):
+    with pytest.raises(UsageError) as caught:
+        check(parse(words))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a1111", "Failed to parse pid: invalid integer: a1111"),
+        ("111a1", "Failed to parse pid: invalid trailing bytes: 111a1"),
+        ("not_a_pid", "Failed to parse pid: invalid integer: not_a_pid"),
+        ("5000000", "Pid out of range: 5000000"),
+        ("0", "Pid out of range: 0"),
+        ("-5", "Failed to parse pid: invalid integer: -5"),
+    ],
+)
+def test_a_bad_pid_is_explained(text, message):
+    with pytest.raises(UsageError) as caught:
+        parse_pid(text)
+    assert str(caught.value) == message
+
+
+def test_a_good_pid_is_a_number():
+    assert parse_pid("4194304") == 4194304
