@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 import time
@@ -192,6 +193,59 @@ def test_a_program_that_reads_beyond_the_record_is_refused(counter: ArrayMap, tr
         pytest.raises(AttachError, match="beyond the tracepoint's record"),
     ):
         attach(link_spec("tracepoint", category="syscalls", name="sys_enter_getpid"), reads)
+
+
+# -- functions of this process
+
+
+@pytest.fixture
+def getppid_place() -> tuple[str, int]:
+    """Return the file, and the offset in it, of the C library's getppid."""
+    if not has("uprobe"):
+        pytest.skip("this kernel has no uprobes")
+    address = ctypes.cast(ctypes.CDLL(None).getppid, ctypes.c_void_p).value
+    assert address is not None
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        for line in maps:
+            bounds, _, offset, _, _, *path = line.split()
+            start, end = (int(bound, 16) for bound in bounds.split("-"))
+            if start <= address < end:
+                return path[0], address - start + int(offset, 16)
+    raise AssertionError("getppid is not mapped")
+
+
+@pytest.mark.parametrize("kind", ["uprobe", "uretprobe"])
+def test_a_function_of_this_process_is_counted(counter: ArrayMap, getppid_place: tuple[str, int], kind: str) -> None:
+    path, offset = getppid_place
+    spec = link_spec(kind, path=path, offset=offset, pid=os.getpid())
+    with loaded(counter, ProgramType.KPROBE) as calls:
+        with attach(spec, calls):
+            for _ in range(5):
+                os.getppid()
+        os.getppid()
+    assert counted(counter) == 5
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"path": "/no/such/file", "offset": 0}, "there is no file /no/such/file"),
+        ({"path": "/proc/self/maps", "offset": 0}, "is no file that code runs from"),
+        ({"path": "/usr", "offset": 0}, "Unable to attach probe: uprobe:test: "),
+    ],
+)
+def test_a_place_that_cannot_be_probed_is_refused_with_a_reason(
+    counter: ArrayMap, parameters: Parameters, words: str, getppid_place: tuple[str, int]
+) -> None:
+    spec = LinkSpec("uprobe", "probee_test", "uprobe:test", {**parameters, "pid": os.getpid()})
+    with loaded(counter, ProgramType.KPROBE) as calls, pytest.raises(AttachError, match=words):
+        attach(spec, calls)
+
+
+def test_a_process_that_is_gone_is_named(counter: ArrayMap, getppid_place: tuple[str, int]) -> None:
+    path, offset = getppid_place
+    with loaded(counter, ProgramType.KPROBE) as calls, pytest.raises(AttachError, match="no such process"):
+        attach(link_spec("uprobe", path=path, offset=offset, pid=(1 << 22) - 1), calls)
 
 
 # -- kernel functions: one event each

@@ -12,15 +12,19 @@ from probee.errors import MapError
 from probee.kernel.maps import batch, percpu
 from probee.kernel.maps.array import ArrayMap
 from probee.kernel.maps.create import create, create_all
+from probee.kernel.maps.event import PerfEventArrayMap
 from probee.kernel.maps.hash import HashMap
 from probee.kernel.maps.map import RDONLY_PROG, Map
+from probee.kernel.maps.nested import NestedMap
 from probee.kernel.maps.percpu import PerCpuArrayMap, PerCpuHashMap
 from probee.kernel.maps.ringbuf import RingMap
+from probee.kernel.maps.stack import StackTraceMap
 from probee.kernel.programs.load import load
 from probee.kernel.syscalls.bpf import EINVAL, ENOTSUPP
-from probee.kernel.syscalls.cpu import possible_cpus
+from probee.kernel.syscalls.cpu import online_cpus, possible_cpus
 from probee.kernel.syscalls.info import MapInfo
 from probee.kernel.syscalls.map import EXIST, NOEXIST
+from probee.kernel.syscalls.perf import SW_CPU_CLOCK, TYPE_SOFTWARE
 from probee.model.spec import MapSpec, MapType, ProgramType
 
 pytestmark = pytest.mark.kernel
@@ -321,3 +325,56 @@ def test_giving_records_back_makes_room_and_records_wrap_in_memory_only(ring: Ri
 def test_a_ring_has_no_keys(ring: RingMap) -> None:
     with pytest.raises(MapError, match="it has no keys"):
         ring.read_all()
+
+
+# -- stacks, events, maps of maps
+
+
+def test_a_stack_is_read_by_its_number() -> None:
+    text = """
+        r2 = map[stacks] ll
+        r3 = 0
+        call get_stackid
+        exit
+    """
+    with create(MapSpec("stacks", MapType.STACK_TRACE, 4, 8 * 20, 100, role="stack")) as stacks:
+        assert isinstance(stacks, StackTraceMap)
+        with load(program(text, ProgramType.RAW_TRACEPOINT), NOTHING, {"stacks": stacks}) as loaded:
+            number = loaded.test_run().value
+        frames = stacks.frames(number)
+        assert frames is not None
+        assert 1 <= len(frames) <= 20
+        assert all(address >> 63 for address in frames)  # the kernel's half
+        assert stacks.frames(-14) is None
+        assert stacks.frames((number + 1) % 100) is None
+
+
+def test_a_perf_event_array_owns_its_events() -> None:
+    cpus = online_cpus()
+    with create(MapSpec("events", MapType.PERF_EVENT_ARRAY, 4, 4, max(cpus) + 1)) as events:
+        assert isinstance(events, PerfEventArrayMap)
+        events.open(TYPE_SOFTWARE, SW_CPU_CLOCK, cpus)
+        text = """
+            r1 = map[events] ll
+            w2 = -1
+            call perf_event_read
+            r6 = r0
+            r0 = 1
+            if r6 s> 0 goto out
+            r0 = 0
+        out:
+            exit
+        """
+        with load(program(text, ProgramType.RAW_TRACEPOINT), NOTHING, {"events": events}) as loaded:
+            assert loaded.test_run().value == 1
+
+
+def test_a_map_of_maps_keeps_its_maps_alive() -> None:
+    inner_spec = MapSpec("inner", MapType.HASH, 8, 8, 10)
+    outer_spec = MapSpec("outer", MapType.HASH_OF_MAPS, 8, 4, 10)
+    with create(inner_spec) as inner, NestedMap.create_like(outer_spec, inner) as outer:
+        outer.put(key(1), inner)
+        assert outer.id_at(key(1)) == MapInfo(inner.fd).id
+        assert outer.id_at(key(2)) is None
+        with create(MapSpec("other", MapType.HASH, 4, 8, 10)) as other, pytest.raises(OSError, match="write to map outer"):
+            outer.put(key(2), other)

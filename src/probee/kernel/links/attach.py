@@ -35,6 +35,14 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
         from probee.kernel.links.tracepoint import attach_raw_tracepoint
 
         return attach_raw_tracepoint(spec, program)
+    if kind in ("uprobe", "uretprobe"):
+        from probee.kernel.links.uprobe import attach_uprobe
+
+        return attach_uprobe(spec, program)
+    if kind in ("fentry", "fexit"):
+        from probee.kernel.links.tracing import attach_tracing
+
+        return attach_tracing(spec, program)
     if kind in ("software", "hardware"):
         from probee.kernel.links.sample import attach_counter
 

@@ -33,8 +33,11 @@ def attach_tracepoint(spec: LinkSpec, program: Program) -> Link:
 
 def attach_raw_tracepoint(spec: LinkSpec, program: Program) -> Link:
     """Attach to a raw tracepoint; a BTF-typed program was loaded for its target and names it no more."""
-    typed = bool(program.spec.attach_target)
-    result = raw_tracepoint_open(program.fd, "" if typed else str(spec.parameters["name"]))
+    if program.spec.attach_target:
+        from probee.kernel.links.tracing import attach_tracing
+
+        return attach_tracing(spec, program)
+    result = raw_tracepoint_open(program.fd, str(spec.parameters["name"]))
     if result < 0:
         cause = "there is no such raw tracepoint" if result == -ENOENT else _cause(-result)
         raise attach_error(spec.probe, -result, cause)

@@ -24,11 +24,19 @@ def family(map_type: int) -> type[Map]:
         from probee.kernel.maps.percpu import PerCpuArrayMap, PerCpuHashMap
 
         return PerCpuArrayMap if map_type == MapType.PERCPU_ARRAY else PerCpuHashMap
+    if map_type == MapType.STACK_TRACE:
+        from probee.kernel.maps.stack import StackTraceMap
+
+        return StackTraceMap
+    if map_type == MapType.PERF_EVENT_ARRAY:
+        from probee.kernel.maps.event import PerfEventArrayMap
+
+        return PerfEventArrayMap
     return Map
 
 
 def create(spec: MapSpec) -> Map:
-    """Create the map that a spec describes."""
+    """Create the map that a spec describes; maps of maps need a template and are made by nested.py."""
     return family(spec.type).create(spec)
 
 

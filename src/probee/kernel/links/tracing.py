@@ -1,0 +1,42 @@
+"""Tracing programs that were loaded for one target, by its BTF id: fentry, fexit, typed raw tracepoints.
+
+The program knows where it belongs, so attaching names nothing: bpf_tracing_prog_attach of kernel/bpf/syscall.c.
+Linux 5.5 (commit fec56f5890d9 "bpf: Introduce BPF trampoline").
+"""
+
+from __future__ import annotations
+
+from probee.kernel.links.link import Link, attach_error
+from probee.kernel.programs.program import Program
+from probee.kernel.syscalls.bpf import EBUSY, EINVAL, EOPNOTSUPP
+from probee.kernel.syscalls.link import raw_tracepoint_open
+from probee.model.spec import LinkSpec
+
+_E2BIG = 7
+_ENOTSUPP = 524
+
+
+def attach_tracing(spec: LinkSpec, program: Program) -> Link:
+    """Attach a program to the target that it was loaded for."""
+    result = raw_tracepoint_open(program.fd, "")
+    if result < 0:
+        raise attach_error(spec.probe, -result, _cause(-result))
+    link = Link(spec, program)
+    link.own_bpf_link(result)
+    link.targets = 1
+    return link
+
+
+def _cause(errno: int) -> str:
+    import os
+
+    return _CAUSES.get(errno) or os.strerror(errno)
+
+
+_CAUSES = {
+    _E2BIG: "the function has as many programs attached as the kernel takes (38)",
+    EBUSY: "the function is being patched by something else; try a kprobe",
+    EINVAL: "the program was not loaded for this probe's target",
+    EOPNOTSUPP: "the kernel cannot attach there; try a kprobe",
+    _ENOTSUPP: "this kernel has no trampolines on this machine; try a kprobe",
+}
