@@ -11,7 +11,7 @@ import random
 
 from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
-from probee.compiler.ir.type import BOOL, I8, I16, I32, I64, Type, pointer
+from probee.compiler.ir.type import I8, I16, I32, I64, Type, pointer
 from probee.compiler.ir.unit import Block, Function, Program, Unit, Value
 from probee.model.spec import MapSpec, MapType, ProgramType
 

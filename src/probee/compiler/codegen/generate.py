@@ -93,6 +93,7 @@ def machine_code(function: Function, features: frozenset[str]) -> MachineFunctio
     thread(machine)
     remove_dead(machine)
     coalesce(machine, Liveness(machine))
+    thread(machine)  # again: blocks whose copies are gone
     allocate(machine)
     lay_out(machine)
     expand_frame_addresses(machine)

@@ -18,6 +18,15 @@ _INVERTED = {
 
 def thread(function: MachineFunction) -> None:
     """Skip empty blocks, drop branches whose ways are one, and leave out what is not reached."""
+    while _shorten(function):
+        pass
+    reached = _reached(function.blocks[0])
+    function.blocks = [block for block in function.blocks if block in reached]
+
+
+def _shorten(function: MachineFunction) -> bool:
+    """Thread every jump once; True when a block has become empty by it."""
+    emptied = False
     for block in function.blocks:
         last = block.insns[-1] if block.insns else None
         if block.next is not None:
@@ -26,8 +35,8 @@ def thread(function: MachineFunction) -> None:
             last.target = _through(last.target)
             if last.target is block.next:
                 block.insns.pop()
-    reached = _reached(function.blocks[0])
-    function.blocks = [block for block in function.blocks if block in reached]
+                emptied = emptied or not block.insns
+    return emptied
 
 
 def _through(block: MachineBlock) -> MachineBlock:

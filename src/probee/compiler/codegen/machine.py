@@ -22,9 +22,12 @@ READ_DST, WRITE_DST, READ_SRC, SPECIAL, IMPURE = 1, 2, 4, 8, 16
 
 
 class FrameSlot:
-    """A piece of the stack frame: an alloca, or a place to spill a register to.  `at` is its offset from r10."""
+    """A piece of the stack frame: an alloca, or a place to spill a register to.  `at` is its offset from r10.
 
-    __slots__ = ("align", "at", "name", "size", "span")
+    `ranges` are the positions (liveness.py) at which it is in use; None means always.
+    """
+
+    __slots__ = ("align", "at", "name", "ranges", "size", "span")
 
     def __init__(self, size: int, align: int, name: str = "", span: int = 0) -> None:
         self.size = size
@@ -32,6 +35,7 @@ class FrameSlot:
         self.name = name
         self.span = span
         self.at = 0
+        self.ranges: list[tuple[int, int]] | None = None
 
 
 class MachineInsn:
