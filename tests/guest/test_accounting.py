@@ -41,7 +41,7 @@ def test_a_ring_of_one_page_loses_and_says_how_many(guest: Guest) -> None:
 
 @pytest.mark.parametrize("n_keys", [100])
 def test_a_full_map_counts_what_it_refuses(guest: Guest, n_keys: int) -> None:
-    program = "BEGIN { $i = 0; while ($i < 150) { @[$i] = 1; $i++; } exit(); }"
+    program = "BEGIN { $i = (int64)0; while ($i < 150) { @[$i] = 1; $i++; } exit(); }"
     result = guest.run(
         ["env", f"BPFTRACE_MAX_MAP_KEYS={n_keys}", *PROBEE, "-e", program], timeout_s=60
     )
