@@ -14,43 +14,45 @@ if TYPE_CHECKING:
 
     from probee.model.spec import ObjectSpec
 
-SUFFIX = ".pbo"  # a compiled object, see formats/bundle.py
+BUNDLE_MAGIC = b"PROBEE\r\n"  # formats/bundle.py has it, too: a script is told from a bundle without importing that
 
 
 class Script:
-    """A program text with its name in messages, and what the command line gives to it."""
+    """A program text with its name in messages, and what the command line gives to it; or a bundle, compiled already."""
 
-    __slots__ = ("name", "named", "parameters", "path", "text")
+    __slots__ = ("bundle", "name", "named", "parameters", "text")
 
-    def __init__(self, name: str, text: str, parameters: list[str], named: list[str], path: str = "") -> None:
+    def __init__(self, name: str, text: str, parameters: list[str], named: list[str], bundle: bytes = b"") -> None:
         self.name = name
         self.text = text
         self.parameters = parameters
         self.named = named
-        self.path = path
+        self.bundle = bundle
 
 
 def read_script(options: Options) -> Script:
     """Read the program; UsageError when there is no such file."""
     words, own = list(options.arguments), options.separator
     if options.program is not None:
-        name, text, path = "stdin", options.program, ""
+        name, data = "stdin", options.program.encode("utf-8", "surrogateescape")
     else:
         path = words.pop(0)
         own -= 1
         name = "stdin" if path == "-" else path
-        text = _read(path)
+        data = _read(path)
+    bundle = data if data.startswith(BUNDLE_MAGIC) else b""
+    text = "" if bundle else data.decode("utf-8", "surrogateescape")
     before = words if own < 0 else words[:own]
     after = [] if own < 0 else words[own:]
     named = [word for word in after if word.startswith("--")]
-    return Script(name, text, before + [word for word in after if not word.startswith("--")], named, path)
+    return Script(name, text, before + [word for word in after if not word.startswith("--")], named, bundle)
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> bytes:
     try:
         if path == "-":
-            return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return sys.stdin.buffer.read()
+        with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         raise UsageError(f"failed to open file '{path}': {error.strerror}") from None
@@ -58,6 +60,10 @@ def _read(path: str) -> str:
 
 def object_for(script: Script, options: Options) -> ObjectSpec | None:
     """Return the compiled object of a script; None when options asked to be shown something instead."""
+    if script.bundle:
+        from probee.formats.bundle import read_bundle
+
+        return read_bundle(script.bundle)
     try:
         return _object_for(script, options)
     except CompileError as error:

@@ -190,7 +190,10 @@ class Session:
             for fd, _ in self._poll.poll(timeout_s if self.installed.links else 0):
                 if self._follower is not None and fd == self._follower.fileno():
                     self.stop()
+        before = 0 if self._ring is None else self._ring.consumer_position
         yield from self._drain()
+        if self._reader is not None and self._reader.pending and self._ring.consumer_position == before:
+            os.sched_yield()  # the next record is being written by a program that was interrupted
         lost = self._new_losses()
         if lost:
             yield lost
