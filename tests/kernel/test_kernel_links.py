@@ -11,17 +11,22 @@ from collections.abc import Iterable, Iterator
 import pytest
 from live_object import COUNT_ALL, COUNT_OWN, COUNTER, NOTHING, OWN_PID, program
 
-from probee.errors import AttachError
+from probee.errors import AttachError, BtfError
 from probee.kernel.features.feature import has
 from probee.kernel.links import event, kprobe
 from probee.kernel.links.attach import attach
 from probee.kernel.links.link import Link
 from probee.kernel.maps.array import ArrayMap
 from probee.kernel.maps.create import create
+from probee.kernel.programs.btf_id import BtfFinder
 from probee.kernel.programs.load import load
 from probee.kernel.programs.program import Program
 from probee.kernel.syscalls.bpf import EINVAL
+from probee.kernel.syscalls.btf import module_btf
 from probee.kernel.syscalls.cpu import online_cpus
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.syscalls.info import BtfInfo
+from probee.kernel.target import LiveTarget
 from probee.model.spec import AttachType, LinkSpec, ProgramType
 
 pytestmark = pytest.mark.kernel
@@ -394,3 +399,59 @@ def test_links_close_twice_without_harm(counter: ArrayMap) -> None:
         link.close()
         link.close()
         assert "closed" in repr(link)
+
+
+# -- typed targets
+
+
+@pytest.fixture
+def finder() -> Iterator[BtfFinder]:
+    if not has("btf"):
+        pytest.skip("this kernel has no BTF")
+    with BtfFinder(LiveTarget()) as made:
+        yield made
+
+
+def test_a_typed_raw_tracepoint_sees_our_system_calls(counter: ArrayMap, finder: BtfFinder) -> None:
+    spec = program(COUNT_OWN, ProgramType.TRACING, attach_type=AttachType.TRACE_RAW_TP, attach_target="sys_enter")
+    with load(spec, NOTHING, {"counter": counter}, OWN_PID, find_btf=finder) as calls:
+        with attach(link_spec("rawtracepoint", name="sys_enter"), calls):
+            for _ in range(10):
+                os.getppid()
+        hits = counted(counter)
+        os.getppid()
+    assert counted(counter) == hits >= 10
+
+
+@pytest.mark.parametrize(("kind", "attach_type"), [("fentry", AttachType.TRACE_FENTRY), ("fexit", AttachType.TRACE_FEXIT)])
+def test_a_typed_function_is_counted(
+    counter: ArrayMap, finder: BtfFinder, kprobes: None, kind: str, attach_type: int
+) -> None:
+    spec = program(COUNT_OWN, ProgramType.TRACING, attach_type=attach_type, attach_target="vmlinux:vfs_open")
+    with load(spec, NOTHING, {"counter": counter}, OWN_PID, find_btf=finder) as calls:
+        with attach(link_spec(kind), calls):
+            open_a_file()
+            open_a_file()
+        open_a_file()
+    assert counted(counter) == 2
+
+
+def test_a_target_that_no_btf_has_is_named(counter: ArrayMap, finder: BtfFinder) -> None:
+    spec = program(COUNT_OWN, ProgramType.TRACING, attach_type=AttachType.TRACE_RAW_TP, attach_target="no_such_tp")
+    with pytest.raises(BtfError, match="no BTF of this kernel has the raw tracepoint no_such_tp"):
+        load(spec, NOTHING, {"counter": counter}, OWN_PID, find_btf=finder)
+
+
+def test_a_module_without_btf_is_named() -> None:
+    with pytest.raises(BtfError, match="no BTF of a module no_such_module"):
+        module_btf("no_such_module")
+
+
+def test_a_modules_btf_is_found_by_name() -> None:
+    if not has("module_btf"):
+        pytest.skip("this kernel gives modules no BTF")
+    names = [name for name in os.listdir("/sys/kernel/btf") if name != "vmlinux"]
+    if not names:
+        pytest.skip("no module with BTF is loaded")
+    with Descriptor(module_btf(names[0]), "a module's BTF") as btf:
+        assert BtfInfo(btf.fd).name == names[0]

@@ -6,7 +6,7 @@ rejection.py then turns into a VerifierError.
 
 from __future__ import annotations
 
-from probee.errors import KernelError, PermissionMissing
+from probee.errors import BtfError, KernelError, PermissionMissing
 from probee.kernel.maps.map import Map
 from probee.kernel.programs.program import Program
 from probee.kernel.programs.relocate import Patcher
@@ -35,8 +35,8 @@ def load(
     """Patch and load one program of an object.
 
     `constants` holds the late constants' values by name; `btf_fd` is the object's own BTF, already loaded, or 0;
-    `find_btf(kind, name)` answers (type id, module BTF descriptor or 0) for kinds "kfunc", "ksym" and, when the spec has an
-    attach_target, "attach".  Raises VerifierError, PermissionMissing or KernelError.
+    `find_btf(kind, name)` answers (type id, module BTF descriptor or 0), see btf_id.py; its kinds are "kfunc", "ksym" and,
+    for a spec's attach_target, "raw_tp" or "attach".  Raises VerifierError, PermissionMissing or KernelError.
     """
     patcher = Patcher(lambda name: maps[name].fd, constants or {}, find_btf)
     code = patcher.patch(spec.instructions, spec.relocations)
@@ -44,8 +44,11 @@ def load(
         name=spec.name, license=object.license, attach_type=_attach_type(spec), flags=F_SLEEPABLE if spec.sleepable else 0,
         btf_fd=btf_fd, func_info=spec.func_info, line_info=spec.line_info, fd_array=tuple(patcher.fd_array),
     )  # fmt: skip
-    if spec.attach_target and find_btf is not None:
-        options.attach_btf_id, options.attach_btf_obj_fd = find_btf("attach", spec.attach_target)
+    if spec.attach_target:
+        if find_btf is None:
+            raise BtfError(f"{spec.probe or spec.name} needs the kernel's BTF, which nobody gave")
+        kind = "raw_tp" if spec.attach_type == AttachType.TRACE_RAW_TP else "attach"
+        options.attach_btf_id, options.attach_btf_obj_fd = find_btf(kind, spec.attach_target)
     result = program_load(spec.type, code, options)
     if result < 0:
         result = _load_with_log(-result, spec, object, code, options)

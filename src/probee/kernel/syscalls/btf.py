@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from struct import pack_into, unpack_from
 
+from probee.errors import BtfError
 from probee.kernel.syscalls.bpf import ENOENT, Command, bpf, checked, failure
 from probee.kernel.syscalls.libc import address_of
 
@@ -43,3 +44,19 @@ def next_id(command: int, id: int) -> int | None:
     if result < 0:
         raise failure(-result, "list BPF objects")
     return int(unpack_from("=I", attribute, 4)[0])
+
+
+def module_btf(name: str) -> int:
+    """Return a descriptor of a loaded module's BTF.  Linux 5.11 (commit 5329722057d4)."""
+    from probee.kernel.syscalls.fd import Descriptor
+    from probee.kernel.syscalls.info import BtfInfo
+
+    id = next_id(Command.BTF_GET_NEXT_ID, 0)
+    while id is not None:
+        fd = object_by_id(Command.BTF_GET_FD_BY_ID, id)
+        info = BtfInfo(fd)
+        if info.is_kernel and info.name == name:
+            return fd
+        Descriptor(fd, f"BTF {id}").close()
+        id = next_id(Command.BTF_GET_NEXT_ID, id)
+    raise BtfError(f"the kernel has no BTF of a module {name}: is it loaded?")

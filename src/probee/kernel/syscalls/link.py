@@ -5,6 +5,7 @@ All give the link's descriptor or -errno: what an errno means depends on the pro
 
 from __future__ import annotations
 
+from itertools import accumulate
 from struct import pack, pack_into
 
 from probee.kernel.syscalls.bpf import Command, bpf
@@ -39,12 +40,10 @@ def kprobe_multi_link(
 
     Linux 5.18 (commit 0dcac2725406 "bpf: Add multi kprobe link"), with CONFIG_FPROBE.
     """
-    text = bytearray(b"\0".join(name.encode() for name in names) + b"\0")
-    address = address_of(text)
-    pointers = bytearray(8 * len(names))
-    for index, name in enumerate(names):
-        pack_into("=Q", pointers, 8 * index, address)
-        address += len(name) + 1
+    encoded = [name.encode() for name in names]
+    text = bytearray(b"\0".join(encoded) + b"\0")
+    starts = accumulate([len(name) + 1 for name in encoded[:-1]], initial=address_of(text))
+    pointers = bytearray(pack(f"={len(names)}Q", *starts))
     cookie_array = bytearray(pack(f"={len(cookies)}Q", *cookies) if cookies else b"")
     flags = _KPROBE_MULTI_RETURN if on_return else 0
     rest = pack("=IIQQQ", flags, len(names), address_of(pointers), 0, address_of(cookie_array))
