@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import struct
 import time
 from collections.abc import Iterable, Iterator
@@ -455,3 +456,18 @@ def test_a_modules_btf_is_found_by_name() -> None:
         pytest.skip("no module with BTF is loaded")
     with Descriptor(module_btf(names[0]), "a module's BTF") as btf:
         assert BtfInfo(btf.fd).name == names[0]
+
+
+def test_more_links_than_the_soft_limit_of_open_files_allows(counter: ArrayMap) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    links: list[Link] = []
+    try:
+        with loaded(counter, ProgramType.PERF_EVENT) as timer:
+            for _ in range(600):
+                links.append(attach(link_spec("interval", period_ns=1_000_000_000), timer))
+    finally:
+        for link in links:
+            link.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(links) == 600

@@ -208,6 +208,22 @@ def test_memlock_that_may_not_be_lifted_is_raised_to_its_hard_limit(monkeypatch:
     assert capability.raise_memlock()
 
 
+def test_the_soft_limit_of_open_files_is_lifted_when_it_is_reached(
+    kernel: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    limits = [(1024, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    kernel.answers = [-errno.EMFILE, 6]
+    assert sys_map.map_create(1, 4, 4, 1) == 6
+    assert limits == [(1024, 4096), (4096, 4096)]
+    kernel.answers = [-errno.EMFILE]
+    with pytest.raises(KernelError, match="ulimit -n"):
+        sys_map.map_create(1, 4, 4, 1)
+
+
 def test_btf_that_is_refused_is_sent_again_for_the_log(kernel: Recorder) -> None:
     kernel.answers = [-errno.EINVAL, -errno.EINVAL]
     with pytest.raises(KernelError, match="load the program's BTF"):

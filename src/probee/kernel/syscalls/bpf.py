@@ -64,14 +64,20 @@ class Command:
 def bpf(command: int, attribute: bytearray) -> int:
     """Make the call; return what it returns, or -errno."""
     result = syscall(SYS_BPF, command, address_of(attribute), len(attribute))
-    if result == -EPERM and command in (Command.MAP_CREATE, Command.PROG_LOAD):
-        # Before memory cgroups counted BPF memory, RLIMIT_MEMLOCK did, for root too.
-        # Linux commit 97306be45fbe "Merge branch 'switch to memcg-based memory accounting'" (in v5.11).
-        from probee.kernel.syscalls.capability import raise_memlock
-
-        if raise_memlock():
-            result = syscall(SYS_BPF, command, address_of(attribute), len(attribute))
+    if result in (-EPERM, -EMFILE) and _raise_limit(command, result):
+        result = syscall(SYS_BPF, command, address_of(attribute), len(attribute))
     return result
+
+
+def _raise_limit(command: int, result: int) -> bool:
+    """Lift the resource limit that stood in the way, if one did and may be lifted."""
+    from probee.kernel.syscalls import capability
+
+    if result == -EMFILE:
+        return capability.raise_open_files()
+    # Before memory cgroups counted BPF memory, RLIMIT_MEMLOCK did, for root too.
+    # Linux commit 97306be45fbe "Merge branch 'switch to memcg-based memory accounting'" (in v5.11).
+    return command in (Command.MAP_CREATE, Command.PROG_LOAD) and capability.raise_memlock()
 
 
 def checked(command: int, attribute: bytearray, call: str) -> int:

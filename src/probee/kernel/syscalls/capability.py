@@ -1,4 +1,4 @@
-"""What this process may do: capabilities, RLIMIT_MEMLOCK, sysctls; and the words when it may not.
+"""What this process may do: capabilities, resource limits, sysctls; and the words when it may not.
 
 Reads /proc/self/status, /proc/sys and /sys/kernel/security.  Nothing here is asked before something was refused.
 """
@@ -72,6 +72,20 @@ def raise_memlock() -> bool:
             continue
         return wanted[0] != soft
     return False
+
+
+def raise_open_files() -> bool:
+    """Lift the soft limit of open files to the hard one; True if that changed it.  A probe takes two descriptors."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return False
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def permission_missing(errno: int, call: str, needed: tuple[str, ...] = NEEDED) -> PermissionMissing:

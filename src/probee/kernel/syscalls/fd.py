@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+HALF_OF_THE_USUAL_LIMIT = 512  # of open files, 1024 for most logins
+
 
 class Descriptor:
     """Owns file descriptor `fd` until `close()`; `what` names it in messages ("map counts")."""
@@ -19,6 +21,10 @@ class Descriptor:
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
         self.what = what
+        if fd >= HALF_OF_THE_USUAL_LIMIT:
+            from probee.kernel.syscalls.capability import raise_open_files
+
+            raise_open_files()  # before any other open() in the process fails
         if self.watched is not None:
             self.watched[id(self)] = (what, _stack())
 

@@ -26,6 +26,7 @@ IOC_SET_BPF = 0x40042408
 _FLAG_CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
 _ATTRIBUTE_BYTES = 112  # PERF_ATTR_SIZE_VER5
 _DISABLED = 1
+_EMFILE = 24
 _FREQ = 1 << 10
 
 
@@ -41,7 +42,13 @@ def perf_event_open(
     flags = (_FREQ if frequency else 0) | (_DISABLED if disabled else 0)
     pack_into("=IIQQQQQ", attribute, 0, type, _ATTRIBUTE_BYTES, config, period, 0, 0, flags)
     pack_into("=QQ", attribute, 56, config1, config2)
-    return syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
+    result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
+    if result == -_EMFILE:
+        from probee.kernel.syscalls.capability import raise_open_files
+
+        if raise_open_files():
+            result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
+    return result
 
 
 def perf_ioctl(fd: int, request: int, argument: int = 0) -> int:
