@@ -136,6 +136,7 @@ class _Generator:
             (self.stack_load, 3), (self.variable_update, 3), (self.block_copy, 1), (self.map_update, 1),
             (self.map_lookup, 2), (self.map_delete, 1), (self.atomic, 2), (self.indexed, 1), (self.branch, 3),
             (self.loop, 1), (self.call, 2), (self.boolean, 1), (self.late_zero, 1),
+            (self.temporary, 2),
         )  # fmt: skip
         choices = [kind for kind, weight in kinds for _ in range(weight)]
         for _ in range(count):
@@ -236,6 +237,23 @@ class _Generator:
                 self.add(self.b.load(value, type, offset))
             else:
                 self.b.store(value, self.pick(type), offset)
+
+    def temporary(self) -> None:
+        """Memory that matters for a few statements only, read back directly or through a computed pointer."""
+        type = self.rng.choice(_TYPES)
+        slot = self.b.alloca(self.rng.choice((8, 16, 24)), name="temporary")
+        self.b.zero(slot, slot.attr.size)
+        offset = self.rng.randrange(slot.attr.size // type.size) * type.size
+        base = self.b.offset(slot, offset) if self.rng.random() < 0.5 else slot
+        self.b.store(base, self.pick(type), 0 if base is not slot else offset)
+        if self.depth < 3 and self.rng.random() < 0.5:
+            self.depth += 1
+            self.statements(self.rng.randrange(3))
+            self.depth -= 1
+        if slot.attr.size == TABLE_VALUE and self.rng.random() < 0.7:
+            self.set_key()
+            self.add(self.b.helper("map_update_elem", self.b.map("table"), self.key, slot, self.b.const(0)))
+        self.add(self.b.load(base, type, 0 if base is not slot else offset))
 
     def atomic(self) -> None:
         if not self.atomics:

@@ -5,6 +5,7 @@ turn out to be superfluous.
 from __future__ import annotations
 
 from probee.compiler.codegen.interval import homes
+from probee.compiler.codegen.lifetime import find_lifetimes
 from probee.compiler.codegen.liveness import Liveness
 from probee.compiler.codegen.machine import FRAME, MachineFunction, MachineInsn, operands
 from probee.compiler.codegen.resolve import Resolver
@@ -15,16 +16,16 @@ from probee.formats.insn import opcode as o
 _CHEAP = frozenset((o.ALU64 | o.MOV | o.K, o.ALU | o.MOV | o.K, o.OP_LD_IMM64, FRAME))
 
 
-def allocate(function: MachineFunction) -> Liveness:
-    """Replace every virtual register by a machine register; return the liveness that slots' ranges refer to."""
+def allocate(function: MachineFunction) -> None:
+    """Replace every virtual register by a machine register; slots, old and new, get the ranges in which they matter."""
     liveness = Liveness(function)
+    find_lifetimes(function, liveness)
     records = homes(function, liveness, _makers(function))
     Scan(function, liveness, records).run()
     resolver = Resolver(function, liveness, records)
     resolver.run()
     if resolver.slots:
         remove_known_stores(function, set(resolver.slots.values()))
-    return liveness
 
 
 def _makers(function: MachineFunction) -> dict[int, MachineInsn]:

@@ -6,6 +6,7 @@ up to 32 bytes (check_max_stack_depth in kernel/bpf/verifier.c).
 
 from __future__ import annotations
 
+from probee.compiler.codegen.liveness import intersect
 from probee.compiler.codegen.machine import FrameSlot, MachineFunction
 from probee.errors import CompileError
 from probee.formats.insn import opcode as o
@@ -13,14 +14,28 @@ from probee.formats.insn.ref import FuncRef
 
 
 def lay_out(function: MachineFunction) -> None:
-    """Give every slot its offset; spill slots lie nearest to r10."""
-    size = 0
-    for slot in sorted(function.slots, key=lambda slot: bool(slot.name)):
-        size = -(-(size + slot.size) // _alignment(slot)) * _alignment(slot)
-        slot.at = -size
-    function.frame_size = -(-size // 8) * 8
+    """Give every slot its offset, as near to r10 as those that matter at the same time allow."""
+    placed: list[FrameSlot] = []
+    for slot in sorted(function.slots, key=lambda slot: -slot.size):
+        slot.at = -_lowest(slot, [other for other in placed if _together(slot, other)])
+        placed.append(slot)
+    function.frame_size = -(-max((-slot.at for slot in placed), default=0) // 8) * 8
     if function.frame_size > o.STACK_BYTES:
         raise too_large(function.slots, function.frame_size, function.span)
+
+
+def _lowest(slot: FrameSlot, neighbours: list[FrameSlot]) -> int:
+    """Return the least distance below r10 at which a slot overlaps no neighbour."""
+    alignment = _alignment(slot)
+    below = -(-slot.size // alignment) * alignment
+    for other in sorted(neighbours, key=lambda other: -other.at - other.size):
+        if below - slot.size < -other.at and -other.at - other.size < below:
+            below = -(-(-other.at + slot.size) // alignment) * alignment
+    return below
+
+
+def _together(left: FrameSlot, right: FrameSlot) -> bool:
+    return left.ranges is None or right.ranges is None or intersect(left.ranges, right.ranges)
 
 
 def check_depth(functions: list[MachineFunction]) -> None:

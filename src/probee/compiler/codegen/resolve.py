@@ -75,7 +75,7 @@ class Resolver:
         return moves
 
     def _moves_on_edges(self) -> list[tuple[MachineBlock, MachineBlock, list[Move]]]:
-        edges = []
+        edges: list[tuple[MachineBlock, MachineBlock, list[Move]]] = []
         if not self._split:
             return edges
         starts = self._liveness.start
