@@ -25,7 +25,11 @@ from probee.errors import LabError
 from probee.lab import Guest
 from probee.lab.cache import guests_dir
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif("LAB" in os.environ, reason="this is a lab guest already"),
+]
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(sys.modules[Guest.__module__].__file__)))
 CLI = [sys.executable, "-m", "probee.cli.lab"]

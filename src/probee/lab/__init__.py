@@ -5,7 +5,8 @@ their output and exit status; `Job` is one such command while it runs.  The room
 
     guest, job, wire, frame          what callers hold, and what goes over the virtio port
     machine, qmp, emulator           the QEMU process
-    initrd, module, image, agent     what the guest boots from, and its process 1
+    initrd, module, image            what the guest boots from
+    agent, command                   its process 1
     kernel, suite, deb, requirement  where kernels and tools come from
     follow, server, terminal, plugin edits made outside, one guest for many, a tty, pytest
 

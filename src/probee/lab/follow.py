@@ -27,7 +27,7 @@ class Follower:
         self._known = dict(_look(roots))
 
     def changes(self) -> list[Update]:
-        """Return what has changed since the last call (or since the start), removed files last."""
+        """Return what has changed since the last call (or since the start): made and edited, then removed."""
         now = dict(_look(self._roots))
         updates = []
         for path, signature in now.items():
@@ -44,24 +44,32 @@ def _look(roots: tuple[str, ...]) -> Iterator[tuple[str, Signature]]:
         try:
             with os.scandir(waiting.pop()) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in SKIPPED:
-                            waiting.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        status = entry.stat(follow_symlinks=False)
-                        times = (status.st_mtime_ns, status.st_ctime_ns)
-                        yield entry.path, (status.st_mode, status.st_size, *times)
+                    if not entry.is_dir(follow_symlinks=False):
+                        yield entry.path, _signature(entry.stat(follow_symlinks=False))
+                    elif entry.name not in SKIPPED:
+                        yield entry.path, (stat.S_IFDIR, 0, 0, 0)  # what is in it has its own
+                        waiting.append(entry.path)
         except OSError:  # removed meanwhile, or not ours to read
             continue
 
 
+def _signature(status: os.stat_result) -> Signature:
+    return status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def _read(path: str) -> Update | None:
-    """Return a file as an update; None when it went away, cannot be read or is too large to send."""
+    """Return a file, directory or symbolic link as an update; None when it went away or cannot be sent."""
     try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if status.st_size > MAX_FILE_BYTES:
-                return None
-            return os.fsencode(path), stat.S_IMODE(status.st_mode) | stat.S_IFREG, status.st_mtime_ns, file.read()
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
+            with open(path, "rb") as file:
+                content = file.read()
+        elif stat.S_ISLNK(status.st_mode):
+            content = os.fsencode(os.readlink(path))
+        elif stat.S_ISDIR(status.st_mode):
+            content = b""
+        else:
+            return None
     except OSError:
         return None
+    return os.fsencode(path), status.st_mode, status.st_mtime_ns, content

@@ -131,7 +131,7 @@ def agent_files() -> list[Entry]:
     here = os.path.dirname(__file__)
     entries: list[Entry] = [("lab", directory, b""), ("lab/probee", directory, b""), ("lab/probee/lab", directory, b"")]
     entries += [("lab/probee/__init__.py", file, b""), ("lab/probee/lab/__init__.py", file, b"")]
-    for name in ("agent.py", "frame.py"):
+    for name in ("agent.py", "command.py", "frame.py"):
         with open(os.path.join(here, name), "rb") as source:
             entries.append((f"lab/probee/lab/{name}", file, source.read()))
     return entries

@@ -43,6 +43,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def guest(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Guest]:
     """A running lab guest of the kernel that this run of the test is for."""
+    if os.environ.get("LAB"):
+        pytest.skip(NO_GUEST + "this is one")
     connect = pytestconfig.getoption("--lab-connect")
     made = Guest(DEFAULT if connect else request.param, follow=[str(pytestconfig.rootpath)], connect=connect)
     try:

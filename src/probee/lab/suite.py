@@ -97,10 +97,14 @@ def stock_versions(names: list[str]) -> list[str]:
     return sorted(stock, key=version_key)
 
 
+def known_suites(wanted: str) -> tuple[str, ...]:
+    """Return the suites known to have this kernel."""
+    return CANDIDATES.get(".".join(re.split(r"[.+-]", wanted)[:2]), ())
+
+
 def suites_for(wanted: str) -> list[str]:
     """Return every suite, those first that are known to have this kernel."""
-    family = ".".join(re.split(r"[.+-]", wanted)[:2])
-    first = CANDIDATES.get(family, ())
+    first = known_suites(wanted)
     return [*first, *[name for name in SUITES if name not in first]]
 
 
@@ -126,17 +130,24 @@ def available(mirror: str, *, report: Report) -> list[tuple[str, str, str]]:
 def fetch_kernel(wanted: str, *, mirror: str, report: Report) -> Kernel:
     """Download and unpack the newest kernel of this name from the first suite that has it."""
     mirror = mirror or find_mirror()
-    problems = []
+    problems: list[tuple[str, str]] = []
     for name in suites_for(wanted):
         suite = Suite(name, mirror, report=report)
         try:
             versions = [version for version in suite.kernels() if matches(version, wanted)]
         except LabError as error:
-            problems.append(str(error))
+            problems.append((name, str(error)))
             continue
         if versions:
             return _fetch_from(suite, versions[-1], report)
-    raise LabError("\n".join([f"no Debian suite at {mirror} has a kernel {wanted}; see `probee lab kernels`", *problems]))
+    raise LabError("\n".join([f"no Debian suite at {mirror} has a kernel {wanted}; see `probee lab kernels`",
+                              *_worth_telling(problems, wanted)]))  # fmt: skip
+
+
+def _worth_telling(problems: list[tuple[str, str]], wanted: str) -> list[str]:
+    """Return what failed for the suites known to have a kernel; for a kernel that none is known to have, the first."""
+    known = known_suites(wanted) or [name for name, _ in problems[:1]]
+    return [text for name, text in problems if name in known]
 
 
 def _fetch_from(suite: Suite, version: str, report: Report) -> Kernel:
