@@ -44,7 +44,8 @@ def distance(s: Selector, value: Value) -> None:
 def load(s: Selector, value: Value) -> None:
     """Load, load_context, load_trusted: all are plain loads, clean by nature."""
     place = s.place(value.args[0], value.attr)
-    size = value.type.size
+    in_context = value.op == op.LOAD_CONTEXT and value.type.space in ("packet", "packet_end")
+    size = 4 if in_context else value.type.size  # struct xdp_md and struct __sk_buff give packet pointers as u32
     dst = s.define(value)
     if place.slot is not None and place.off % size:
         _load_pieces(s, dst, place, size)

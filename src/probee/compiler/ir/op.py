@@ -55,7 +55,7 @@ ATOMIC = "atomic"  #        (p, v) attr: (operation, offset, fetch)  add or and 
 COMPARE_EXCHANGE = "compare_exchange"  # (p, expected, new) attr: offset → the old value
 
 # 8. Provable: the verifier reads machine code, so no pass may split, merge, hoist or fold these
-LOAD_CONTEXT = "load_context"  #   (p context) attr: offset           → i or pointer
+LOAD_CONTEXT = "load_context"  #   (p context) attr: offset           → i or pointer (packet pointers from u32 fields)
 LOAD_TRUSTED = "load_trusted"  #   (p trusted) attr: offset           → i or pointer
 CHECK_PACKET = "check_packet"  #   (p packet, p packet_end) attr: n   → bool: n bytes from p are in the packet
 CHECK_NULL = "check_null"  #       (p nullable)                       → bool: it is not null

@@ -1,0 +1,22 @@
+"""The verifier idioms, in the interpreters: legal IR that returns what it should, before code generation and after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ir_corpus import CASES, PACKET, Case
+from probee.compiler.codegen.generate import generate_object
+from probee.compiler.ir.passes.memory import memory
+from probee.compiler.ir.verify import verify
+from probee.formats.insn.interpret import machine_of, models_of
+from probee.model.spec import ProgramType
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_idiom_returns_what_it_should(case: Case) -> None:
+    unit, want = case.build()
+    verify(memory(verify(unit)))
+    program = generate_object(unit, source_name="corpus", source_text="").programs[0]
+    machine = machine_of(program, models_of(unit.maps.values()), faults_read_zero=True)
+    packet = PACKET if program.type == ProgramType.XDP else None
+    assert machine.run(bytes(64), packet=packet).r0 == want
