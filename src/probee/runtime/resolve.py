@@ -9,7 +9,7 @@ from probee.model.value import Frame, StackValue, ValueType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from probee.kernel.maps.map import Map
@@ -19,7 +19,7 @@ MONOTONIC, BOOT, TAI, SW_TAI = range(4)  # the clocks of timestamps and nsecs()
 
 
 class Resolver:
-    """`stacks` are the live maps of role "stack"; `actions` hold the formats that timestamps refer to by number."""
+    """`stacks` are the live maps of role "stack", one per depth; `actions` hold the formats of timestamps."""
 
     def __init__(
         self, *, stacks: Sequence[Map] = (), actions: Sequence[Action] = (), symbols: Any = None
@@ -30,7 +30,6 @@ class Resolver:
         self._users: dict[int, str] = {}
         self._clock_offsets: dict[int, int] = {}
         self._cgroups: Any = None
-        self.on_bad_stack: Callable[[str], None] | None = None
 
     # -- symbols
 
@@ -67,22 +66,15 @@ class Resolver:
         return StackValue(tuple([table.user(pid, address) for address in addresses]), type.mode or "bpftrace", user=True)
 
     def _stack_bytes(self, type: ValueType, stack_id: int) -> bytes | None:
-        if stack_id < 0:
-            self._bad_stack(type)
+        if stack_id < 0:  # an errno: there was no stack, or no room for it
             return None
+        size = (32 if type.mode == "build_id" else 8) * type.count
         for stacks in self.stacks:
-            wanted = stacks.spec.value
-            same = wanted is None or (wanted.kind, wanted.mode, wanted.count) == (type.kind, type.mode, type.count)
-            if same or len(self.stacks) == 1:
+            if stacks.value_size == size:
                 found = stacks.lookup(stack_id.to_bytes(stacks.key_size, "little"))
                 if found is not None:
                     return found
-        self._bad_stack(type)
         return None
-
-    def _bad_stack(self, type: ValueType) -> None:
-        if self.on_bad_stack is not None:
-            self.on_bad_stack(type.kind)
 
     def _addresses(self, type: ValueType, stack_id: int) -> list[int] | None:
         raw = self._stack_bytes(type, stack_id)

@@ -97,8 +97,8 @@ class Session:
         self.resolver = Resolver(stacks=installed.of_role("stack"), actions=self.spec.actions, symbols=self._symbols)
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
         installed.load(self._constants())
+        installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
         installed.attach()
-        installed.run_once("begin")
         if self._child is not None:
             self._child.release()
 
