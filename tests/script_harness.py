@@ -205,12 +205,10 @@ class _Run:
 
     def _dispatch(self, records: list[bytes]) -> None:
         for record in records:
-            event = self.handlers[int.from_bytes(record[:8], "little")](record, 0, len(record))
-            if event is None:
-                continue
-            self.writer.write([event])
-            if isinstance(event, events.Exit):
-                self.status, self.exited = event.status, True
+            event = self.handlers[int.from_bytes(record[:8], "little")].one(record, 0, len(record))
+            if event is not None:
+                self.writer.write([event])
+            if self.exited:
                 return
 
     def _constant(self, constant: LateConstant) -> int:
@@ -222,6 +220,9 @@ class _Run:
         return self.world.constants.get(constant.name, self.world.constants.get(constant.kind, 0))
 
     # -- what the actions ask of a session
+
+    def exit(self, status: int) -> None:
+        self.status, self.exited = status, True
 
     def live_map(self, name: str) -> _LiveMap:
         return self.live[name]

@@ -15,7 +15,7 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
-from probee.compiler.lang.bpftrace.scope import Known
+from probee.compiler.lang.bpftrace.scope import Known, Script
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, UnknownName, Unsupported
 from probee.model import ctype as c
@@ -54,7 +54,7 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
     if constant is None and script.target.has_btf:
         found = script.target.enumerator(node.name)
         if found is not None:
-            constant = found[0], t.from_ctype(found[1], "kernel")
+            constant = found[0], t.enum_of(found[1], 8)
     if constant is None:
         from probee.probes.candidate import closest
 
@@ -62,6 +62,15 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
         raise UnknownName(f"Unknown identifier: '{node.name}'", node.span, did_you_mean=near[0] if near else "")
     node.meaning = Known(constant[0])
     return constant[1]
+
+
+def is_value(script: Script, name: str) -> bool:
+    """Say whether a bare name means a value here, so that it is no type's."""
+    from probee.compiler.lang.bpftrace.function import FUNCTIONS
+
+    if find(name) is not None or name in FUNCTIONS or name in script.symbols:
+        return True
+    return script.target.has_btf and script.target.enumerator(name) is not None
 
 
 def find(name: str) -> Builtin | None:
@@ -139,14 +148,14 @@ def _probe_type(resolver: Resolver, node: ast.Identifier) -> Ty:
 
 
 def _known_text(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    from probee.compiler.lang.bpftrace.lower_operator import write_bytes
+    from probee.compiler.lang.bpftrace.lower_write import write_bytes
 
     assert target is not None and isinstance(node.meaning, Known) and isinstance(node.meaning.value, bytes)
     data = node.meaning.value + b"\0"
     write_bytes(low, target, data + bytes(max(0, target.type.size - len(data)) if target.type.size <= place.LONG else 0))
 
 
-def _outside_callback(low: Lowerer, node: ast.Expr) -> Value:
+def context_of(low: Lowerer, node: ast.Expr) -> Value:
     if low.context is None:
         name = node.name if isinstance(node, (ast.Identifier, ast.Call)) else "ctx"
         raise CompileError(f"'{name}' builtin is not allowed in a for-loop", node.span)
@@ -155,7 +164,7 @@ def _outside_callback(low: Lowerer, node: ast.Expr) -> Value:
 
 def register_value(low: Lowerer, node: ast.Expr, offset: int) -> Value:
     """Return a 64-bit register from struct pt_regs."""
-    return low.b.load_context(_outside_callback(low, node), I64, offset)
+    return low.b.load_context(context_of(low, node), I64, offset)
 
 
 def _layout(low: Lowerer):  # type: ignore[no-untyped-def]
@@ -209,7 +218,7 @@ def _args_type(resolver: Resolver, node: ast.Identifier) -> Ty:
     if struct is None:
         message = f"The args builtin can not be used with '{resolver.instance.provider}' probes"
         raise CompileError(message, node.span)
-    return t.pointer_to(struct, "context")
+    return t.struct_of(struct, "context")
 
 
 def _context_type(resolver: Resolver, node: ast.Identifier) -> Ty:
@@ -224,7 +233,7 @@ def _context_type(resolver: Resolver, node: ast.Identifier) -> Ty:
 
 
 def _context(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
-    return _outside_callback(low, node)
+    return context_of(low, node)
 
 
 def _function_type(resolver: Resolver, node: ast.Identifier) -> Ty:
@@ -244,7 +253,7 @@ def _function_address(low: Lowerer, node: ast.Expr) -> Value:
     if low.instance.provider == "kprobe":
         return register_value(low, node, _layout(low).program_counter)
     if low.feature("get_func_ip"):
-        return low.b.helper("get_func_ip", _outside_callback(low, node))
+        return low.b.helper("get_func_ip", context_of(low, node))
     if point.is_pattern or not point.function:
         raise Unsupported("func in a kretprobe with a wildcard needs bpf_get_func_ip, which this kernel lacks (Linux 5.15)", node.span)
     return late(low, "kaddr", point.function, node.span)
@@ -266,7 +275,7 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
         entries = low.script.config.number("max_map_keys") * 4
         low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, 8 * depth, entries, role="stack")
     flags = b.const(0 if node.type.kind == "kstack" else 1 << 8)  # BPF_F_USER_STACK
-    found = b.helper("get_stackid", _outside_callback(low, node), b.map(name), flags)
+    found = b.helper("get_stackid", context_of(low, node), b.map(name), flags)
     place.store(b, target.at(0, t.INT64), found)
     if node.type.kind == "ustack":
         place.store(b, target.at(8, t.UINT64), b.lshr(b.helper("get_current_pid_tgid"), 32))

@@ -30,7 +30,7 @@ def _define_enum(script: Script, definition: CEnum) -> None:
     if definition.name:
         script.structs[f"enum {definition.name}"] = enum
     for name, value in enum.values:
-        script.symbols[name] = value, enum_of(enum)
+        script.symbols[name] = value, enum_of(enum, 8)
 
 
 def _enum(definition: CEnum) -> c.EnumType:

@@ -96,12 +96,6 @@ def _lower_print(low: Lowerer, node: ast.Call, target: Place | None) -> None:
         info = low.script.maps[first.name]
         assert isinstance(node.meaning, tuple)
         emit(low, "print_map", kernel_name(info), parameters=node.meaning, span=node.span)
-    elif isinstance(first, ast.MapAccess):
-        info = low.script.maps[first.map.name]
-        assert info.key is not None
-        key_type = info.key
-        fields = [(key_type, lambda where: low.into(first.key, where, padded=False)), field(low, first)]
-        emit(low, "print", kernel_name(info), fields, span=node.span)
     else:
         emit(low, "print", "", [field(low, first)], span=node.span)
 
@@ -139,7 +133,7 @@ def _check_exit(resolver: Resolver, node: ast.Call) -> Ty:
 def _lower_exit(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     status = low.number(node.args[0]) if node.args else low.b.const(0)
     emit(low, "exit", "", [(t.UINT8, lambda where: place.store(low.b, where, status))], span=node.span)
-    low.b.return_(low.b.const(1 if low.function.kind == "callback" else low.result))
+    low.leave()
 
 
 def _check_time(resolver: Resolver, node: ast.Call) -> Ty:

@@ -1,7 +1,7 @@
 """Typed tree to IR: statements and the dispatch over expressions.
 
 A scalar (int, bool, enum, pointer) becomes one IR value: an i64 extended by its type's sign, or a pointer.  Everything else
-is written `into` a Place.  Operators are in lower_operator.py, maps in lower_map.py, loops in lower_loop.py, records that go
+is written `into` a Place.  Operators are in lower_value.py, maps in lower_map.py, loops in lower_loop.py, records that go
 to user space in lower_record.py; names and calls bring their own lowering (builtin.py, function.py).
 """
 
@@ -45,6 +45,7 @@ class Lowerer:
         self.context = self.b.param(0) if function.kind == "program" else None
         self.loops: list[Loop] = []
         self.result = 1 if instance.provider == "tracepoint" else 0
+        self.left: Place | None = None  # in a callback: where it notes that the whole program ends, and with what
 
     def nested(self, function: Function) -> Lowerer:
         """Return a lowerer for a callback of this function; the context of the program is out of its reach."""
@@ -81,9 +82,15 @@ class Lowerer:
         self.leave()
         b.at(run)
 
-    def leave(self) -> None:
-        """End the program with its default result."""
-        self.b.return_(self.b.const(self.result))
+    def leave(self, value: Value | None = None) -> None:
+        """End the program with a result, the default one if there is none; in a callback, have its caller do so."""
+        b = self.b
+        value = value if value is not None else b.const(self.result)
+        if self.left is not None:
+            place.store(b, self.left.at(0, t.UINT64), b.const(1))
+            place.store(b, self.left.at(8, t.UINT64), value)
+            value = b.const(1)
+        b.return_(value)
 
     def block(self, node: ast.Block) -> None:
         for statement in node.statements:
@@ -91,6 +98,14 @@ class Lowerer:
                 self.script.warn("Unreachable statement.", statement.span)
                 return
             self.statement(statement)
+
+    def statements_of(self, node: ast.Block) -> ast.Expr:
+        """Lower what precedes a block's value; returns the value's expression."""
+        self.block(node)
+        if self.b.terminated:
+            self.b.at(self.b.new_block())  # nothing leads there: the value is never made
+        assert node.value is not None
+        return node.value
 
     def statement(self, node: ast.Node) -> None:
         self.b.span = node.span
@@ -118,12 +133,20 @@ class Lowerer:
             self._effect_branches(node)
         elif isinstance(node, ast.Expansion):
             self.effect(node.body)
+        elif isinstance(node, ast.Argument):
+            self.effect(node.value)
         elif node.type.is_scalar:
             self.value(node)
         elif node.type.kind != "none" and not node.type.is_aggregation:
             self.place(node)
 
     def _effect_branches(self, node: ast.Ternary | ast.IfExpr) -> None:
+        known = known_condition(node.condition)
+        if known is not None:
+            branch = (node.then or node.condition) if known else node.otherwise
+            if branch is not None:
+                self.effect(branch)
+            return
         then, otherwise = node.then or node.condition, node.otherwise
         self.diamond(
             self.condition(node.condition),
@@ -148,11 +171,10 @@ class Lowerer:
     def _let(self, node: ast.Let) -> None:
         info = self._variable_info(node.variable)
         info.place = None
-        target = self.variable_place(info)
         if node.value is not None:
-            self.into(node.value, target, padded=False)
-        elif target.type.size:
-            self._clear(target)
+            self._set(info, node.value)
+        elif info.type is not None:
+            self._clear(self.variable_place(info))
 
     def _clear(self, target: Place) -> None:
         if target.type.is_scalar:
@@ -177,23 +199,24 @@ class Lowerer:
         return info.place
 
     def _assign(self, node: ast.Assign) -> None:
-        target = node.target
-        if isinstance(target, ast.Variable):
-            info = self._variable_info(target)
-            assert info.type is not None
-            if info.type.is_scalar:
-                value = self.convert(self.value(node.value), node.value.type, info.type)
-                place.store(self.b, self.variable_place(info), value)
-            elif mentions(node.value, info):
-                temporary = place.alloca(self.b, info.type)
-                self.into(node.value, temporary, padded=False)
-                place.copy(self.b, self.variable_place(info), temporary, padded=False)
-            else:
-                self.into(node.value, self.variable_place(info), padded=False)
+        if isinstance(node.target, ast.Variable):
+            self._set(self._variable_info(node.target), node.value)
             return
         from probee.compiler.lang.bpftrace import lower_map
 
-        lower_map.assign(self, target, node.value)
+        lower_map.assign(self, node.target, node.value)
+
+    def _set(self, info: VariableInfo, value: ast.Expr) -> None:
+        """Assign to a variable."""
+        assert info.type is not None
+        if info.type.is_scalar:
+            place.store(self.b, self.variable_place(info), self.convert(self.value(value), value.type, info.type))
+        elif mentions(value, info):
+            temporary = place.alloca(self.b, info.type)
+            self.into(value, temporary, padded=False)
+            place.copy(self.b, self.variable_place(info), temporary, padded=False)
+        else:
+            self.into(value, self.variable_place(info), padded=False)
 
     def _if(self, node: ast.If) -> None:
         otherwise = node.otherwise
@@ -232,12 +255,7 @@ class Lowerer:
             self.b.return_(self.b.const(status))
 
     def _return(self, node: ast.Return) -> None:
-        if self.function.kind == "callback":
-            raise Unsupported("'return' in a for loop is not supported yet", node.span)
-        if node.value is None:
-            self.leave()
-        else:
-            self.b.return_(self.value(node.value))
+        self.leave(self.value(node.value) if node.value is not None else None)
 
     # -- expressions
 
@@ -249,7 +267,7 @@ class Lowerer:
             known = node.meaning
             if isinstance(known, Known) and isinstance(known.value, int) and node.type.is_int:
                 return b.const(int(known.value))
-            from probee.compiler.lang.bpftrace.lower_operator import VALUES
+            from probee.compiler.lang.bpftrace.lower_value import VALUES
 
             handler = VALUES.get(type(node))
             if handler is None:
@@ -260,7 +278,7 @@ class Lowerer:
 
     def condition(self, node: ast.Expr) -> Value:
         """Return a bool: the expression is not zero."""
-        from probee.compiler.lang.bpftrace.lower_operator import condition
+        from probee.compiler.lang.bpftrace.lower_value import condition
 
         span, self.b.span = self.b.span, node.span
         try:
@@ -270,7 +288,7 @@ class Lowerer:
 
     def place(self, node: ast.Expr) -> Place:
         """Return where an expression's value lies; it is put into new memory when it lies nowhere yet."""
-        from probee.compiler.lang.bpftrace.lower_operator import PLACES
+        from probee.compiler.lang.bpftrace.lower_place import PLACES
 
         handler = PLACES.get(type(node))
         if handler is not None:
@@ -289,7 +307,7 @@ class Lowerer:
             if target.type.is_scalar:
                 place.store(b, target, self.convert(self.value(node), node.type, target.type))
                 return
-            from probee.compiler.lang.bpftrace.lower_operator import WRITERS
+            from probee.compiler.lang.bpftrace.lower_write import WRITERS
 
             writer = WRITERS.get(type(node))
             if writer is not None and writer(self, node, target, padded):

@@ -20,21 +20,18 @@ def compare_memory(low: Lowerer, left: ast.Expr, right: ast.Expr) -> Value:
     if left.type.kind == "string" or right.type.kind == "string":
         _strings(low, left, right, end)
     else:
-        _equal(low, _here(low, low.place(left)), _here(low, low.place(right)), end)
+        _equal(low, here(low, low.place(left)), here(low, low.place(right)), end)
     place.store(low.b, result, low.b.const(1))
     low.b.jump(end)
     low.b.at(end)
     return place.load(low.b, result)
 
 
-def _here(low: Lowerer, where: Place) -> Place:
+def here(low: Lowerer, where: Place) -> Place:
     """Return the value in memory of ours, copied there if it lies in the kernel's or the user's."""
     if where.space not in ("kernel", "user", "context"):
         return where
     mine = place.alloca(low.b, where.type)
-    if where.space == "context":
-        at = low.b.pointer(low.b.add(low.b.address(where.base), where.offset), "kernel")
-        where = Place(at, 0, where.type)
     place.copy(low.b, mine, where, padded=False)
     return mine
 
@@ -43,10 +40,10 @@ def _strings(low: Lowerer, left: ast.Expr, right: ast.Expr, differ: object) -> N
     for one, other in ((left, right), (right, left)):
         known = one.meaning.value if isinstance(one.meaning, Known) else None
         if isinstance(known, bytes):
-            where = _here(low, low.place(other))
+            where = here(low, low.place(other))
             _bytes(low, where, (known + b"\0")[: where.type.size], differ)
             return
-    a, z = _here(low, low.place(left)), _here(low, low.place(right))
+    a, z = here(low, low.place(left)), here(low, low.place(right))
     _loop(low, a, z, min(a.type.size, z.type.size), differ)
 
 
@@ -55,7 +52,7 @@ def compare_prefix(low: Lowerer, left: ast.Expr, right: ast.Expr, length: int) -
     result = place.alloca(low.b, t.UINT64)
     place.store(low.b, result, low.b.const(0))
     end = low.b.new_block()
-    a, z = _here(low, low.place(left)), _here(low, low.place(right))
+    a, z = here(low, low.place(left)), here(low, low.place(right))
     size = min(length, a.type.size, z.type.size)
     if size:
         _loop(low, a, z, size, end)

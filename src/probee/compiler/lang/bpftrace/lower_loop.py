@@ -6,9 +6,10 @@ table in the caller's frame: one pointer per captured variable.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from probee.compiler.ir import op
-from probee.compiler.ir.build import Builder
-from probee.compiler.ir.type import I64, MAP, pointer
+from probee.compiler.ir.type import I64, MAP, Type, pointer
 from probee.compiler.ir.unit import Function, Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
@@ -19,6 +20,7 @@ from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import VariableInfo
 from probee.errors import CompileError, Unsupported
 
+Body = Callable[[Lowerer, Value], None]
 MAX_INLINE = 64  # a range this short, with constant ends, becomes a plain loop
 
 
@@ -83,12 +85,13 @@ def _range(low: Lowerer, node: ast.For, range_: ast.Range) -> None:
         place.store(inner.b, inner.variable_place(_variable(node)), index)
         inner.block(node.body)
 
-    name, table = _callback(low, node, (I64, pointer("stack")), 1, [place.address(b, origin)], body)
+    name, table, left = _callback(low, node, (I64, pointer("stack")), 1, [place.address(b, origin)], body)
     length = place.alloca(b, t.INT64)
     place.store(b, length, b.const(0))
     low.diamond(b.compare(op.SGT, last, first), lambda: place.store(b, length, b.sub(last, first)), None)
     amount = b.bound(place.load(b, length), 1 << 23)  # BPF_MAX_LOOPS
     b.helper("loop", amount, b.callback(name), table, b.const(0))
+    _leave_too(low, left)
 
 
 def _counted(low: Lowerer, node: ast.For, start: int, end: int) -> None:
@@ -146,15 +149,26 @@ def _map(low: Lowerer, node: ast.For, ref: ast.MapRef) -> None:
         inner.block(node.body)
 
     parameters = (MAP, pointer("map"), pointer("map"), pointer("stack"))
-    name, table = _callback(low, node, parameters, 3, [], body)
+    name, table, left = _callback(low, node, parameters, 3, [], body)
     b.helper("for_each_map_elem", b.map(kernel_name(info)), b.callback(name), table, b.const(0))
+    _leave_too(low, left)
 
 
-def _callback(low: Lowerer, node: ast.For, parameters: tuple, context: int, extra: list[Value], body) -> tuple[str, Value]:  # type: ignore[no-untyped-def,type-arg]
-    """Make the callback function; returns its name and the pointer to the table that it gets as parameter `context`."""
+def _callback(
+    low: Lowerer, node: ast.For, parameters: tuple[Type, ...], context: int, extra: list[Value], body: Body
+) -> tuple[str, Value, Place | None]:
+    """Make the callback function.
+
+    Returns its name, the pointer to the table that it gets as parameter `context`, and where it notes that the whole program
+    shall end (None when nothing in it can ask for that).
+    """
     b = low.b
     captured = _captured(low, node)
     places = [low.variable_place(info) for info in captured]
+    left = _left(low) if _can_leave(node) else None
+    first = len(extra)
+    if left is not None:
+        extra = [*extra, place.address(b, left)]
     table = b.alloca(8 * (len(extra) + len(captured)) or 8, 8, "captured variables")
     if not extra and not captured:
         b.store(table, b.const(0))
@@ -164,14 +178,14 @@ def _callback(low: Lowerer, node: ast.For, parameters: tuple, context: int, extr
     function = Function(f"{low.function.name}_loop{len(low.callbacks) + 1}", parameters, I64, kind="callback", span=node.span)
     inner = low.nested(function)
     low.callbacks.append(function)
-    inner.callbacks = low.callbacks
     saved = [info.place for info in captured]
     for n in ast.walk(node):  # what the body declares lives in the callback's frame
         if id(n) in low.instance.variables:
             low.instance.variables[id(n)].place = None
-    inner.b = Builder(function)
     inner.b.span = node.span
     where = inner.b.param(context)
+    if left is not None:
+        inner.left = Place(inner.b.load(where, pointer("stack"), 8 * first), 0, left.type)
     for index, info in enumerate(captured):
         base = inner.b.load(where, pointer("stack"), 8 * (len(extra) + index))
         info.place = Place(base, 0, places[index].type)
@@ -181,7 +195,31 @@ def _callback(low: Lowerer, node: ast.For, parameters: tuple, context: int, extr
         inner.b.return_(inner.b.const(0))
     for info, old in zip(captured, saved, strict=True):
         info.place = old
-    return function.name, table
+    return function.name, table, left
+
+
+def _can_leave(node: ast.For) -> bool:
+    """True when the body of a loop contains what ends the program."""
+    return any(isinstance(n, ast.Return) or (isinstance(n, ast.Call) and n.name == "exit") for n in ast.walk(node.body))
+
+
+def _left(low: Lowerer) -> Place:
+    """Return where a callback notes that the program ends: a flag and the result."""
+    if low.left is not None:
+        return low.left
+    made = place.alloca(low.b, t.array_of(t.UINT64, 2), "left")
+    place.store(low.b, made.at(0, t.UINT64), low.b.const(0))
+    place.store(low.b, made.at(8, t.UINT64), low.b.const(0))
+    return made
+
+
+def _leave_too(low: Lowerer, left: Place | None) -> None:
+    """End the program when a callback asked for it."""
+    if left is None:
+        return
+    b = low.b
+    flag = b.compare(op.NE, place.load(b, left.at(0, t.UINT64)), 0)
+    low.diamond(flag, lambda: low.leave(place.load(b, left.at(8, t.UINT64))), None)
 
 
 def _captured(low: Lowerer, node: ast.For) -> list[VariableInfo]:

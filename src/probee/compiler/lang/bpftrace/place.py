@@ -121,6 +121,7 @@ def is_long(type: Ty) -> bool:
 
 def copy(b: Builder, to: Place, source: Place, *, padded: bool) -> None:
     """Copy a value, converting to the type of `to` where sizes differ; `padded` asks for every byte to be defined."""
+    source = readable(b, source)
     if to.type.kind in ("tuple", "record") and (is_long(to.type) or to.type != source.type):
         _copy_fields(b, to, source, padded=padded)
     elif to.type.is_scalar:
@@ -132,6 +133,13 @@ def copy(b: Builder, to: Place, source: Place, *, padded: bool) -> None:
         if size < to.type.size:
             zero(b, to, size)
         b.copy(to.base, source.base, size, to_offset=to.offset, from_offset=source.offset)
+
+
+def readable(b: Builder, source: Place) -> Place:
+    """Return a place that can be copied from: the program's context is kernel memory."""
+    if source.space != "context" or source.type.is_scalar:
+        return source
+    return Place(b.pointer(b.add(b.address(source.base), source.offset), "kernel"), 0, source.type)
 
 
 def _copy_fields(b: Builder, to: Place, source: Place, *, padded: bool) -> None:

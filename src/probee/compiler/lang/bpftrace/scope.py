@@ -23,9 +23,12 @@ class Unresolved(Exception):
 
 
 class MapInfo:
-    """A map of the script.  `keyed` is None until its first use; `parameters` are those of hist and lhist."""
+    """A map of the script.  `keyed` is None until its first use; `parameters` are those of hist, lhist and tseries.
 
-    __slots__ = ("declared", "entries", "key", "keyed", "name", "parameters", "read", "span", "value", "written")
+    `counts`: something adds to it, which makes it an integer if nothing else says what it is.
+    """
+
+    __slots__ = ("counts", "declared", "entries", "key", "keyed", "name", "parameters", "read", "span", "value", "written")
 
     def __init__(self, name: str, span: int) -> None:
         self.name = name
@@ -38,12 +41,13 @@ class MapInfo:
         self.entries = 0
         self.read = False
         self.written = False
+        self.counts = False
 
 
 class VariableInfo:
-    """A scratch variable in one instance.  `place` is where lowering keeps it."""
+    """A scratch variable in one instance.  `place` is where lowering keeps it; `declaration`: by a let without a value."""
 
-    __slots__ = ("assigned", "fixed", "name", "place", "span", "type")
+    __slots__ = ("assigned", "declaration", "fixed", "name", "place", "span", "type")
 
     def __init__(self, name: str, span: int) -> None:
         self.name = name
@@ -51,26 +55,29 @@ class VariableInfo:
         self.type: Ty | None = None
         self.fixed = False  # its type was declared, and does not grow
         self.assigned = False
+        self.declaration = False
         self.place: object = None
 
 
 class Known:
-    """The value of an expression that is constant: int, bool or bytes."""
+    """The value of an expression that is constant: int, bool or bytes; a `literal` has no type of its own yet."""
 
-    __slots__ = ("value",)
+    __slots__ = ("literal", "value")
 
-    def __init__(self, value: int | bytes) -> None:
+    def __init__(self, value: int | bytes, *, literal: bool = True) -> None:
         self.value = value
+        self.literal = literal
 
 
 class Instance:
-    """A probe's body in one context.
+    """A probe's body in one context, or a function's.
 
     `point` is the (canonical) probe it stands for, `args` its arguments as a record of C type, `matches` the attach points
-    that share the program, `variables` the scratch variables by the node that introduced them.
+    that share the program, `variables` the scratch variables by the node that introduced them.  A function has `parameters`
+    by name and the type that it `returns` (None in a probe).
     """
 
-    __slots__ = ("args", "index", "matches", "point", "probe", "span", "variables")
+    __slots__ = ("args", "index", "matches", "parameters", "point", "probe", "returns", "span", "variables")
 
     def __init__(self, probe: ast.Probe, point: Probe, matches: list[Probe], index: int) -> None:
         self.probe = probe
@@ -80,6 +87,8 @@ class Instance:
         self.span = probe.span
         self.args: StructType | None = None
         self.variables: dict[int, VariableInfo] = {}
+        self.parameters: dict[str, VariableInfo] = {}
+        self.returns: Ty | None = None
 
     @property
     def provider(self) -> str:

@@ -30,11 +30,14 @@ class TyField:
 class Ty:
     """A type.  `size` is in bytes; `target` is the pointee (a CType or a Ty); `ctype` the struct of kind struct.
 
-    `space` of a pointer is "kernel", "user", "context", "stack" or "map"; of a struct or array it is unused.
-    `element` and `count` describe arrays; `fields` tuples and records; `table` enums; `mode` stacks.
+    `space` of a pointer is "kernel", "user", "context", "stack" or "map"; of a struct it is that of the pointers in it.
+    `element` and `count` describe arrays; `fields` tuples and records; `table` enums; `mode` stacks.  `flexible` is an
+    integer that only non-negative literals have made: it takes the sign of what it meets.
     """
 
-    __slots__ = ("count", "ctype", "element", "fields", "kind", "mode", "name", "signed", "size", "space", "table", "target")
+    __slots__ = (
+        "count", "ctype", "element", "fields", "flexible", "kind", "mode", "name", "signed", "size", "space", "table", "target",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Ty:
         table: dict[int, str] | None = None,
         name: str = "",
         mode: str = "",
+        flexible: bool = False,
     ) -> None:
         self.kind = kind
         self.size = size
@@ -64,6 +68,7 @@ class Ty:
         self.table = table
         self.name = name
         self.mode = mode
+        self.flexible = flexible
 
     @property
     def is_int(self) -> bool:
@@ -98,7 +103,7 @@ class Ty:
         return f"Ty({spell(self)})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ty) and (self is other or spell(self) == spell(other))
+        return self is other or (isinstance(other, Ty) and self.size == other.size and spell(self) == spell(other))
 
     def __hash__(self) -> int:
         return hash(spell(self))
@@ -122,6 +127,7 @@ CGROUP_PATH = Ty("cgroup_path", 16)
 
 _SIGNED = {1: INT8, 2: INT16, 4: INT32, 8: INT64}
 _UNSIGNED = {1: UINT8, 2: UINT16, 4: UINT32, 8: UINT64}
+_FLEXIBLE = {size: Ty("int", size, signed=True, flexible=True) for size in (1, 2, 4, 8)}
 
 NAMED = {
     "bool": BOOL, "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64, "uint8": UINT8, "uint16": UINT16,
@@ -189,14 +195,15 @@ def tuple_of(types: list[Ty], names: list[str] | None = None) -> Ty:
     return Ty("record" if names else "tuple", -(-offset // align) * align, fields=tuple(fields))
 
 
-def struct_of(ctype: c.StructType) -> Ty:
-    """Return the value type of a C struct or union."""
-    return Ty("struct", ctype.size, ctype=ctype, name=f"{ctype.kind} {ctype.name}")
+def struct_of(ctype: c.StructType, space: str = "") -> Ty:
+    """Return the value type of a C struct or union; pointers in it point into `space`."""
+    return Ty("struct", ctype.size, ctype=ctype, name=f"{ctype.kind} {ctype.name}", space=space)
 
 
-def enum_of(ctype: c.EnumType) -> Ty:
+def enum_of(ctype: c.EnumType, size: int = 0) -> Ty:
     """Return the type of an enum; its members print by name."""
-    return Ty("enum", ctype.size or 4, signed=ctype.signed, table={v: n for n, v in ctype.values}, name=ctype.name)
+    table = {value: name for name, value in reversed(ctype.values)}
+    return Ty("enum", size or ctype.size or 4, signed=ctype.signed, table=table, name=ctype.name)
 
 
 def from_ctype(ctype: c.CType, space: str) -> Ty:
@@ -214,7 +221,7 @@ def from_ctype(ctype: c.CType, space: str) -> Ty:
     if isinstance(ctype, c.EnumType):
         return enum_of(ctype)
     if isinstance(ctype, c.StructType):
-        return struct_of(ctype)
+        return struct_of(ctype, space)
     if isinstance(ctype, c.ArrayType):
         element = c.strip(ctype.element)
         if isinstance(element, c.IntType) and element.size == 1 and element.name == "char":
@@ -236,8 +243,7 @@ def spell(type: Ty) -> str:
     if kind == "int":
         return f"{'' if type.signed else 'u'}int{type.size * 8}"
     if kind == "pointer":
-        target = type.target
-        name = spell(target) if isinstance(target, Ty) else c_name(target)
+        name = target_name(type)
         return f"{name} *" if not name.endswith("*") else f"{name}*"
     if kind == "array":
         return f"{type.element}[{type.count}]"
@@ -261,6 +267,11 @@ def spell(type: Ty) -> str:
         prefix = "" if type.signed or kind not in ("sum", "min", "max", "avg", "stats") else "u"
         return f"{prefix}{kind}_t"
     return {"username": "username_t", "macaddr": "macaddr_t", "none": "void"}.get(kind, kind)
+
+
+def target_name(type: Ty) -> str:
+    """Return how messages name what a pointer points to."""
+    return spell(type.target) if isinstance(type.target, Ty) else c_name(type.target)
 
 
 def c_name(ctype: c.CType | None) -> str:
@@ -332,7 +343,7 @@ def literal_type(value: int, *, unsigned: bool = False) -> Ty:
         return next(int_of(size, signed=False) for size in (1, 2, 4, 8) if value < 1 << (8 * size))
     for size in (1, 2, 4, 8):
         if -(1 << (8 * size - 1)) <= value < 1 << (8 * size - 1):
-            return int_of(size, signed=True)
+            return _FLEXIBLE[size] if value >= 0 else int_of(size, signed=True)
     return UINT64
 
 
@@ -340,12 +351,36 @@ def promote(left: Ty, right: Ty) -> Ty:
     """Return the type that two integer types meet in."""
     if left.kind == "bool" and right.kind == "bool":
         return BOOL
-    if left.signed == right.signed:
-        return int_of(max(left.size, right.size), signed=left.signed)
+    size = max(left.size, right.size)
+    if left.flexible and right.flexible:
+        return _FLEXIBLE[size]
+    if left.flexible or right.flexible or left.signed == right.signed:
+        return int_of(size, signed=meeting_sign(left, right))
     signed, unsigned = (left, right) if left.signed else (right, left)
     if signed.size > unsigned.size:
         return int_of(signed.size, signed=True)
     return int_of(min(8, unsigned.size * 2), signed=True)
+
+
+def meeting_sign(left: Ty, right: Ty) -> bool:
+    """Say whether an operation on two integer types is signed."""
+    if left.flexible != right.flexible:
+        return (right if left.flexible else left).signed
+    return left.signed or right.signed
+
+
+def identical(one: Ty, other: Ty) -> bool:
+    """Say whether two types are equal, flexibility of integers included."""
+    if one is other:
+        return True
+    if one != other or one.flexible != other.flexible:
+        return False
+    return all(identical(a.type, z.type) for a, z in zip(one.fields, other.fields, strict=True))
+
+
+def settled(type: Ty) -> Ty:
+    """Return an integer type as it is when nothing can bend its sign any more."""
+    return int_of(type.size, signed=type.signed) if type.flexible else type
 
 
 def fits(value: int, type: Ty) -> bool:

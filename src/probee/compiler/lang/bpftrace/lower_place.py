@@ -1,0 +1,184 @@
+"""Expressions whose value already lies somewhere: variables, fields, elements, what pointers point to.
+
+PLACES finds the Place by node class (None when there is none after all); FIELD_VALUES reads scalars out of such places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from probee.compiler.ir import op
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.resolve import known_int
+from probee.compiler.lang.bpftrace.scope import VariableInfo
+from probee.compiler.lang.bpftrace.type import Ty
+from probee.model import ctype as c
+
+
+def _variable_place(low: Lowerer, node: ast.Variable) -> Place:
+    assert isinstance(node.meaning, VariableInfo)
+    return low.variable_place(node.meaning)
+
+
+def _identifier_place(low: Lowerer, node: ast.Identifier) -> Place | None:
+    """`args` lies in the program's context."""
+    if node.type.kind != "struct":
+        return None
+    from probee.compiler.lang.bpftrace.builtin import context_of
+
+    return Place(context_of(low, node), 0, node.type)
+
+
+def _struct_place(low: Lowerer, node: ast.Field) -> Place:
+    """Where the struct or record lies that a field is taken of."""
+    operand = node.operand
+    if operand.type.kind != "pointer":
+        return low.place(operand)
+    target = operand.type.target
+    if isinstance(target, c.CType) and isinstance(c.strip(target), c.ForwardType):
+        from probee.compiler.lang.bpftrace.type_name import find_struct
+
+        return Place(low.value(operand), 0, t.struct_of(find_struct(low.script, target, operand.span)))
+    return Place(low.value(operand), 0, t.pointee(operand.type))
+
+
+def _field_place(low: Lowerer, node: ast.Field) -> Place:
+    base = _struct_place(low, node)
+    if base.type.kind == "record":
+        field = next(f for f in base.type.fields if f.name == node.name)
+        return base.at(field.offset, field.type)
+    return base.member(node.meaning, node.type)
+
+
+def _tuple_index_place(low: Lowerer, node: ast.TupleIndex) -> Place:
+    base = low.place(node.operand)
+    field = base.type.fields[node.index]
+    return base.at(field.offset, field.type)
+
+
+def _index_place(low: Lowerer, node: ast.Index) -> Place | None:
+    b = low.b
+    type = node.operand.type
+    known = known_int(node.index)
+    if type.kind in ("tuple", "record"):
+        assert known is not None
+        field = type.fields[known]
+        return low.place(node.operand).at(field.offset, field.type)
+    if type.kind == "pointer":
+        base = Place(low.value(node.operand), 0, node.type)
+    else:
+        base = low.place(node.operand)
+    size = node.type.size
+    if known is not None:
+        return base.at(known * size, node.type)
+    return _dynamic_index(low, node, base, size)
+
+
+def _dynamic_index(low: Lowerer, node: ast.Index, base: Place, size: int) -> Place:
+    b = low.b
+    index = low.number(node.index)
+    if base.space in ("kernel", "user"):
+        at = b.offset(b.offset(base.base, base.offset), b.mul(index, size))
+        return Place(at, 0, node.type)
+    if base.space == "context":
+        at = b.add(b.add(b.address(base.base), base.offset), b.mul(index, size))
+        return Place(b.pointer(at, "kernel"), 0, node.type)
+    # memory of ours: out of bounds reads as zero
+    count = node.operand.type.count or node.operand.type.size
+    result = place.alloca(b, node.type)
+
+    def inside() -> None:
+        at = b.offset(base.base, b.add(b.mul(b.bound(index, count - 1), size), base.offset))
+        place.copy(b, result, Place(at, 0, node.type), padded=True)
+
+    def outside() -> None:
+        from probee.compiler.lang.bpftrace.lower_record import warn
+
+        warn(low, "Array access out of bounds. This can lead to unexpected results.", node.span)
+        place.zero(b, result)
+
+    low.diamond(b.compare(op.ULT, index, count), inside, outside)
+    return result
+
+
+def _deref_place(low: Lowerer, node: ast.Deref) -> Place:
+    if node.operand.type.kind == "struct":
+        return low.place(node.operand)
+    value = low.value(node.operand)
+    if not value.type.is_pointer:
+        value = low.b.pointer(value, low.instance.space)
+    return Place(value, 0, node.type)
+
+
+def _block_place(low: Lowerer, node: ast.Block) -> Place | None:
+    return low.place(low.statements_of(node))
+
+
+def _expansion_place(low: Lowerer, node: ast.Expansion) -> Place:
+    return low.place(node.body)
+
+
+def _argument_place(low: Lowerer, node: ast.Argument) -> Place:
+    return low.place(node.value)
+
+
+# -- scalars read out of places
+
+
+def _field(low: Lowerer, node: ast.Field) -> Value:
+    where = _field_place(low, node)
+    path = node.meaning
+    if not isinstance(path, tuple):
+        return place.load(low.b, where)
+    from probee.compiler.lang.bpftrace.arguments import LocatedMember, located
+
+    if isinstance(path[-1], LocatedMember):
+        return located(low, where, path[-1])
+    if path[-1].bit_size:
+        base = _struct_place(low, node)
+        bit = sum(member.bit_offset for member in path)
+        bits = Place(base.base, base.offset, node.type, where.root, where.path)
+        return low.convert(place.load_bits(low.b, bits, path[-1], bit), t.INT64, node.type)
+    return place.load(low.b, where)
+
+
+def _index_value(low: Lowerer, node: ast.Index) -> Value:
+    where = _index_place(low, node)
+    assert where is not None
+    return place.load(low.b, where)
+
+
+def _deref_value(low: Lowerer, node: ast.Deref) -> Value:
+    return place.load(low.b, _deref_place(low, node))
+
+
+def _address_of(low: Lowerer, node: ast.AddressOf) -> Value:
+    info = node.operand.meaning
+    assert isinstance(info, VariableInfo)
+    return place.address(low.b, low.variable_place(info))
+
+
+FIELD_VALUES: dict[type, Callable[[Lowerer, Any], Value]] = {
+    ast.Field: _field,
+    ast.Index: _index_value,
+    ast.Deref: _deref_value,
+    ast.AddressOf: _address_of,
+}
+
+PLACES: dict[type, Callable[[Lowerer, Any], Place | None]] = {
+    ast.Variable: _variable_place,
+    ast.Field: _field_place,
+    ast.TupleIndex: _tuple_index_place,
+    ast.Index: _index_place,
+    ast.Deref: _deref_place,
+    ast.Identifier: _identifier_place,
+    ast.Block: _block_place,
+    ast.Expansion: _expansion_place,
+    ast.Argument: _argument_place,
+}
+

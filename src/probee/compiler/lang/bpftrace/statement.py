@@ -1,0 +1,47 @@
+"""Types of statements: the table of them, and those that hold no rule of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from probee.compiler.lang.bpftrace import assign, ast, loop
+from probee.compiler.lang.bpftrace.resolve import Resolver
+
+
+def _expression(resolver: Resolver, node: ast.ExprStatement) -> None:
+    type = resolver.expr(node.value, statement=True)
+    if type.kind != "none" and not isinstance(node.value, ast.IncDec):
+        resolver.script.warn("Return value discarded.", node.span)
+
+
+def _discard(resolver: Resolver, node: ast.Discard) -> None:
+    resolver.expr(node.value, statement=True)
+
+
+def _if(resolver: Resolver, node: ast.If) -> None:
+    taken = resolver.branch(node)
+    if taken is not False:
+        resolver.block(node.then)
+    if taken or node.otherwise is None:
+        return
+    if isinstance(node.otherwise, ast.Block):
+        resolver.block(node.otherwise)
+    else:
+        resolver.statement(node.otherwise)
+
+
+STATEMENTS: dict[type, Callable[[Resolver, Any], object]] = {
+    ast.ExprStatement: _expression,
+    ast.Discard: _discard,
+    ast.Let: assign.let,
+    ast.Assign: assign.assign,
+    ast.If: _if,
+    ast.While: loop.while_,
+    ast.Unroll: loop.unroll,
+    ast.For: loop.for_,
+    ast.Break: loop.jump,
+    ast.Continue: loop.jump,
+    ast.Return: loop.return_,
+    ast.Block: Resolver.block,
+}
