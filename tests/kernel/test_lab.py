@@ -94,6 +94,10 @@ def test_modules_of_the_guests_kernel_load(guest):
     guest.run("modprobe veth && ip link add lab0 type veth peer name lab1 && ip link del lab0").check()
 
 
+def test_a_machine_without_kmod_still_loads_modules(guest):
+    guest.run("PATH=/run/lab/bin:/usr/bin; modprobe dummy && grep '^dummy ' /proc/modules && rmmod dummy").check()
+
+
 def test_input_directory_and_variables_pass_through(guest, tmp_path):
     result = guest.run("cat; pwd; echo $NAME", stdin="in\n" * 100_000, cwd="/usr", env={"NAME": "value"})
     assert result.stdout == "in\n" * 100_000 + "/usr\nvalue\n"
@@ -201,12 +205,13 @@ def test_a_key_that_does_not_exist_is_an_error(guest):
         guest.run("sleep 5", keys="nokey")
 
 
-def test_edits_outside_are_seen_where_followed(tmp_path_factory):
+def test_edits_outside_are_seen_where_followed_and_the_network_is_up(tmp_path_factory):
     followed, cached = tmp_path_factory.mktemp("followed"), tmp_path_factory.mktemp("cached")
     shared = tmp_path_factory.mktemp("shared")
     for folder in (followed, cached, shared):
         (folder / "file").write_text("old")
-    with Guest(follow=[str(followed)], rw=[str(shared)]) as guest:
+    with Guest(follow=[str(followed)], rw=[str(shared)], net=True) as guest:
+        guest.run("grep -q ^1 /sys/class/net/eth0/carrier && grep -q 10.0.2.3 /etc/resolv.conf").check()
         show = f"cat {followed}/* {cached}/*"
         assert guest.run(show).stdout == "oldold"
         (followed / "file").write_text("new")

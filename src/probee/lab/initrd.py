@@ -25,10 +25,17 @@ echo lab >/proc/sys/kernel/hostname
 ip link set lo up
 {network}
 cp -r /lab /root/run/
+mkdir /root/run/lab/bin
+cp /bin/busybox /root/run/lab/bin/
+cp -P {fallbacks} /root/run/lab/bin/
+[ -e /root/sbin/modprobe ] || echo /run/lab/bin/modprobe >/proc/sys/kernel/modprobe
 cd /root
 mount --move . /
 exec chroot . {python} -IS -c 'import sys; sys.path.insert(0, "/run/lab"); import probee.lab.agent as a; a.main()'
 """
+
+APPLETS = ("mount", "insmod", "ip", "chroot", "mkdir", "cp", "rm")
+FALLBACKS = ("modprobe", "lsmod", "rmmod", "ip", "ping", "ps", "vi")  # in the guest, where the machine lacks them
 
 NETWORK = """\
 ip link set eth0 up
@@ -109,8 +116,7 @@ class Layout:
         entries: list[Entry] = [(name, directory, b"") for name in folders]
         entries += self.mount_points
         entries.append(("bin/busybox", stat.S_IFREG | 0o755, self.busybox))
-        applets = ("mount", "insmod", "ip", "chroot", "mkdir", "cp", "rm")
-        entries += [(f"bin/{name}", stat.S_IFLNK | 0o777, b"busybox") for name in applets]
+        entries += [(f"bin/{name}", stat.S_IFLNK | 0o777, b"busybox") for name in {*APPLETS, *FALLBACKS}]
         entries += [(f"m/{name}.ko", file, data) for name, data in self.modules]
         entries += agent_files()
         entries.append(("fstab", file, (FSTAB + "".join(line + "\n" for line in self.mounts)).encode()))
@@ -121,6 +127,7 @@ class Layout:
         return INIT.format(
             insmods="\n".join(f"insmod /m/{name}.ko" for name, _ in self.modules),
             network=NETWORK if self.net else "",
+            fallbacks=" ".join(f"/bin/{name}" for name in FALLBACKS),
             python=self.python,
         )
 
