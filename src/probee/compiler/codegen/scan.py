@@ -74,7 +74,7 @@ class Scan:
         if until >= current.end:
             self._give(current, register)
             return True
-        if until & ~1 <= current.start:
+        if until & ~1 <= current.start or current.next_use(current.start) >= until:
             return False
         self._queue_rest(current, self._split_position(current, until & ~1))
         self._give(current, register)
