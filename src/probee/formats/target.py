@@ -217,11 +217,13 @@ class FileTarget(BtfBackedTarget):
         return self.record_format(category, name, text.decode("utf-8", "replace"))
 
     def tracepoints(self) -> Iterable[str]:
+        self.record("tracepoints", digest(self._text("tracepoints")))
         return [row[0] for row in self._rows("tracepoints")]
 
     # -- symbols
 
     def traceable_functions(self) -> Iterable[tuple[str, str]]:
+        self.record("functions", digest(self._text("functions")))
         return [(row[0], row[-1] if len(row) > 1 else "") for row in self._rows("functions")]
 
     def has_symbol(self, name: str) -> bool:

@@ -14,6 +14,7 @@ from probee.formats.btf.reader import Btf
 from probee.formats.target import VMLINUX, BtfBackedTarget, write_target
 from probee.formats.target_image import TargetImage, digest
 from probee.kernel import traceable
+from probee.kernel.answer import loaded_modules
 from probee.kernel.btfcache import build_id, load_vmlinux
 from probee.kernel.symbols.kallsyms import Kallsyms
 from probee.kernel.syscalls.tracefs import tracefs_root
@@ -53,11 +54,13 @@ class LiveTarget(BtfBackedTarget):
         return found or digest(_read(f"{BTF_DIRECTORY}/{module}") or b"")
 
     def btf_modules(self) -> Iterable[str]:
+        self.record("modules", loaded_modules())
         return sorted(name for name in _list(BTF_DIRECTORY) if name != VMLINUX)
 
     def modules_with(self, function: str) -> Iterable[str]:
         yield VMLINUX
         if self.btf_modules():
+            self.record("modules", loaded_modules())
             with_symbol = [module for module in self.kallsyms.modules_with(function) if module]
             self.record(f"modules-with:{function}", ",".join(with_symbol))
             yield from with_symbol
