@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 import probee.compiler.cache as cache_module
+from btf_from_c import Declarations
 from probee.compiler.cache import cache_key, read_entry, write_entry
 from probee.compiler.compile import compile
 from probee.formats.target import FileTarget
 from probee.formats.target_image import TargetImage, encode_image
-from btf_from_c import Declarations
 from target_fixture import FUNCTIONS, TYPES, target_image
 
 SCRIPT = """
@@ -121,7 +121,10 @@ OPTIONS: dict[str, object] = {"name": "x.bt", "parameters": ["1"], "unsafe": Fal
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("name", "y.bt"), ("parameters", ["2"]), ("unsafe", True), ("has_pid", True), ("environment", {"BPFTRACE_MAX_STRLEN": "9"})],
+    [
+        ("name", "y.bt"), ("parameters", ["2"]), ("unsafe", True), ("has_pid", True),
+        ("environment", {"BPFTRACE_MAX_STRLEN": "9"}),
+    ],
 )
 def test_every_option_is_part_of_the_key(name: str, value: object) -> None:
     assert cache_key(SCRIPT, OPTIONS) != cache_key(SCRIPT, {**OPTIONS, name: value})
