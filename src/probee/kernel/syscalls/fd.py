@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Stack = list[tuple[str, int, str]]
+
+STACK_DEPTH = 12
 HALF_OF_THE_USUAL_LIMIT = 512  # of open files, 1024 for most logins
 
 
@@ -16,7 +21,7 @@ class Descriptor:
     """Owns file descriptor `fd` until `close()`; `what` names it in messages ("map counts")."""
 
     __slots__ = ("_fd", "what")
-    watched: dict[int, tuple[str, str]] | None = {} if os.environ.get("PROBEE_DEBUG_FDS") == "1" else None
+    watched: dict[int, tuple[str, Stack]] | None = {} if os.environ.get("PROBEE_DEBUG_FDS") == "1" else None
 
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
@@ -75,10 +80,22 @@ def watch(*, on: bool = True) -> None:
 
 def leaks() -> list[str]:
     """Return what is open and the stack that opened it, one text per descriptor opened since `watch()`."""
-    return [f"{what} is still open, created by\n{stack}" for what, stack in (Descriptor.watched or {}).values()]
+    return [f"{what} is still open, created by\n{_shown(stack)}" for what, stack in (Descriptor.watched or {}).values()]
 
 
-def _stack() -> str:
+def _stack() -> Stack:
+    """Return the callers' places, outermost first; source lines are looked up when a leak is shown, not before."""
+    import sys
+
+    places: Stack = []
+    frame = sys._getframe(2)
+    while frame is not None and len(places) < STACK_DEPTH:
+        places.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        frame = frame.f_back  # type: ignore[assignment]
+    return places[::-1]
+
+
+def _shown(stack: Stack) -> str:
     import traceback
 
-    return "".join(traceback.format_stack(limit=14)[:-2])
+    return "".join(traceback.format_list([(file, line, name, None) for file, line, name in stack]))
