@@ -16,16 +16,25 @@ from probee.model.spec import MapSpec, MapType, ProgramType
 NULLABLE = pointer("map", nullable=True)
 RESERVED = pointer("ringbuf", nullable=True)
 CONTEXT = pointer("context")
+DATA_BYTES = 256
 FEATURES = frozenset(("atomic_fetch", "probe_read_kernel"))
 
 
 class Case:
-    """A unit, what its program returns, and the feature that the kernel must have."""
+    """How to build a unit and what its program returns; `data` is the input in the map of that name, once built."""
 
-    def __init__(self, build: Callable[[], tuple[Unit, int]], needs: str = "") -> None:
-        self.name = build.__name__
-        self.build = build
+    def __init__(self, write: Callable[[], tuple[Unit, int]], needs: str = "") -> None:
+        self.name = write.__name__
         self.needs = needs
+        self.data = bytes(DATA_BYTES)
+        self._write = write
+
+    def build(self) -> tuple[Unit, int]:
+        """Return a fresh unit and the number that its program returns."""
+        Writer.data = bytearray(DATA_BYTES)
+        unit, want = self._write()
+        self.data = bytes(Writer.data)
+        return unit, want
 
 
 CASES: list[Case] = []
@@ -42,15 +51,21 @@ def case(needs: str = "") -> Callable[[Callable[[], tuple[Unit, int]]], Callable
 class Writer(Builder):
     """A builder with the shapes that front ends use, and the unit that it writes into."""
 
+    data = bytearray(DATA_BYTES)
+
     def __init__(self, type: int = ProgramType.RAW_TRACEPOINT) -> None:
         super().__init__(Function("main", (CONTEXT,), I64))
         self.unit = Unit()
         self.unit.features = FEATURES
-        self.unit.maps["data"] = MapSpec("data", MapType.ARRAY, 4, 256, 1)
+        self.unit.maps["data"] = MapSpec("data", MapType.ARRAY, 4, DATA_BYTES, 1)
         self.unit.maps["table"] = MapSpec("table", MapType.HASH, 8, 64, 16)
         self.unit.maps["ring"] = MapSpec("ring", MapType.RINGBUF, 0, 0, 4096)
         self.program = Program("main", type, [self.function])
         self.unit.programs.append(self.program)
+
+    def given(self, offset: int, number: int, type: Type = I64) -> None:
+        """Say what the program will find in its input."""
+        Writer.data[offset : offset + type.size] = (number & (1 << type.bits) - 1).to_bytes(type.size, "little")
 
     def done(self, result: Value | int, want: int) -> tuple[Unit, int]:
         self.return_(self.const(result) if isinstance(result, int) else result)
@@ -140,7 +155,7 @@ def bounded_size() -> tuple[Unit, int]:
     """A size from memory, bounded, used after another call has come between."""
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const(1000), 8)
+    w.given(8, 1000, I64)
     size = w.load(data, I64, 8)
     buffer = w.alloca(64, name="buffer")
     w.zero(buffer, 64)
@@ -155,7 +170,7 @@ def checked_size_across_calls() -> tuple[Unit, int]:
     """A size checked by the program itself; more values than registers live across the calls until it is used."""
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const(24), 8)
+    w.given(8, 24, I64)
     size = w.load(data, I64, 8)
     kept = [w.load(data, I64, 16 + 8 * n) for n in range(6)]
     w.exit_if(w.compare(op.UGT, size, 64))
@@ -163,7 +178,7 @@ def checked_size_across_calls() -> tuple[Unit, int]:
     buffer = w.alloca(64, name="buffer")
     w.zero(buffer, 64)
     for _ in range(3):
-        kept.append(w.and_(w.helper("ktime_get_ns"), 0))
+        kept.append(w.lshr(w.helper("ktime_get_ns"), 63))
     w.helper("ringbuf_output", w.map("ring"), buffer, size, w.const(0))
     total = size
     for value in kept:
@@ -176,8 +191,8 @@ def narrow_index() -> tuple[Unit, int]:
     """A u16 made by arithmetic, compared and used as an index: both must see one register."""
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const(77, I8), 33)
-    w.store(data, w.const(20, I16), 2)
+    w.given(33, 77, I8)
+    w.given(2, 20, I16)
     index = w.add(w.load(data, I16, 2), w.const(13, I16))
     w.exit_unless(w.compare(op.ULT, index, w.const(200, I16)))
     return w.done(w.zext(w.load(w.offset(data, w.zext(index, I64)), I8), I64), 77)
@@ -188,8 +203,8 @@ def signed_index() -> tuple[Unit, int]:
     """An int checked on both sides, then widened with its sign."""
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const(9, I8), 40)
-    w.store(data, w.const(40, I32), 4)
+    w.given(40, 9, I8)
+    w.given(4, 40, I32)
     index = w.load(data, I32, 4)
     w.exit_if(w.compare(op.SLT, index, w.const(0, I32)))
     w.exit_if(w.compare(op.SGT, index, w.const(200, I32)))
@@ -200,8 +215,8 @@ def signed_index() -> tuple[Unit, int]:
 def masked_index() -> tuple[Unit, int]:
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const(0xFF07), 0)
-    w.store(data, w.const(5), 7 * 8)
+    w.given(0, 0xFF07, I64)
+    w.given(7 * 8, 5, I64)
     index = w.and_(w.load(data, I64, 0), 15)
     return w.done(w.load(w.offset(data, w.shl(index, 3)), I64), 5)
 
@@ -302,9 +317,10 @@ def string_compare() -> tuple[Unit, int]:
     """Byte by byte with an early way out."""
     w = Writer()
     left, right = w.alloca(16, name="left"), w.alloca(16, name="right")
-    for slot, last in ((left, 1), (right, 2)):
-        w.store(slot, w.const(0x6162_6364_6566_6768))
-        w.store(slot, w.const(last), 8)
+    for slot, at, last in ((left, 0, 1), (right, 16, 2)):
+        w.given(at, 0x6162_6364_6566_6768)
+        w.given(at + 8, last)
+        w.copy(slot, w.map_value("data"), 16, from_offset=at)
     result = w.alloca(8, name="result")
     w.store(result, w.const(0))
     for n in range(16):
@@ -318,7 +334,7 @@ def log2_histogram() -> tuple[Unit, int]:
     """The branchy binary logarithm that histograms use, and the bucket it leads to."""
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const(5000), 0)
+    w.given(0, 5000, I64)
     number, log = w.alloca(8, name="number"), w.alloca(8, name="log")
     w.store(number, w.load(data, I64))
     w.store(log, w.const(0))
@@ -349,8 +365,8 @@ def kernel_pointer_walk() -> tuple[Unit, int]:
 def division_by_a_variable() -> tuple[Unit, int]:
     w = Writer()
     data = w.map_value("data")
-    w.store(data, w.const((-100) & (1 << 64) - 1), 0)
-    w.store(data, w.const(7), 8)
+    w.given(0, -100)
+    w.given(8, 7, I64)
     a, b = w.load(data, I64), w.load(data, I64, 8)
     quotient = w.binary(op.SDIV, a, b)
     remainder = w.binary(op.SREM, a, b)
@@ -428,10 +444,11 @@ def pressure_across_calls() -> tuple[Unit, int]:
     """Ten values alive across five calls."""
     w = Writer()
     data = w.map_value("data")
-    w.count(10, lambda i: w.store(w.offset(data, w.shl(i, 3)), w.add(i, 1)))
+    for n in range(10):
+        w.given(8 * n, n + 1)
     kept = [w.load(data, I64, 8 * n) for n in range(10)]
     for _ in range(5):
-        kept.append(w.and_(w.helper("ktime_get_ns"), 0))
+        kept.append(w.lshr(w.helper("ktime_get_ns"), 63))
         kept[0] = w.add(kept[0], kept[-1])
     total = w.const(0)
     for value in kept:

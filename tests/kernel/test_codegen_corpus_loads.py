@@ -19,4 +19,5 @@ def test_idiom_is_accepted_and_right(case: Case) -> None:
         pytest.skip(f"this kernel lacks {case.needs}")
     unit, want = case.build()
     with Loaded(generate_object(memory(unit), source_name="corpus", source_text="")) as loaded:
+        loaded.maps["data"].update(bytes(4), case.data)
         assert loaded.run(PACKET) == want

@@ -31,9 +31,10 @@ def find_lifetimes(function: MachineFunction, liveness: Liveness) -> None:
         return
     touched, escaped = _touches(function, numbers)
     reaching = _reaching(function, [_union(block) for block in touched])
-    for slot, bit in numbers.items():
-        if not bit & escaped:
-            slot.ranges = _ranges(bit, touched, reaching, liveness)
+    ranges = _ranges(numbers, touched, reaching, liveness)
+    for index, slot in enumerate(numbers):
+        if not escaped >> index & 1:
+            slot.ranges = ranges[index]
 
 
 def _union(block: dict[int, int]) -> int:
@@ -127,17 +128,36 @@ def _reaching(function: MachineFunction, touched: list[int]) -> list[tuple[int, 
     ]
 
 
-def _ranges(bit: int, touched: list[dict[int, int]], reaching: list[tuple[int, int]], liveness: Liveness) -> Ranges:
-    ranges: Ranges = []
+def _ranges(
+    numbers: dict[FrameSlot, int], touched: list[dict[int, int]], reaching: list[tuple[int, int]], liveness: Liveness
+) -> dict[int, Ranges]:
+    """Return the ranges of every slot by its number, in one walk over the blocks."""
+    ranges: dict[int, Ranges] = {index: [] for index in range(len(numbers))}
     for number, (entering, leaving) in enumerate(reaching):
         start, end = liveness.start[number], liveness.start[number + 1]
-        here = [start + 2 * index for index, bits in touched[number].items() if bits & bit]
-        if not here and not entering & bit:
-            continue
-        first = start if entering & bit else here[0]
-        last = end if leaving & bit else here[-1] + 2
-        if ranges and ranges[-1][1] == first:
-            ranges[-1] = (ranges[-1][0], last)
-        elif first < last:
-            ranges.append((first, last))
+        first: dict[int, int] = dict.fromkeys(_numbers(entering), start)
+        last: dict[int, int] = {}
+        for index, bits in touched[number].items():
+            for slot in _numbers(bits):
+                first.setdefault(slot, start + 2 * index)
+                last[slot] = start + 2 * index + 2
+        last.update(dict.fromkeys(_numbers(leaving), end))
+        for slot, begin in first.items():
+            _extend(ranges[slot], begin, last.get(slot, begin))
     return ranges
+
+
+def _extend(found: Ranges, start: int, end: int) -> None:
+    if found and found[-1][1] == start:
+        found[-1] = (found[-1][0], end)
+    elif start < end:
+        found.append((start, end))
+
+
+def _numbers(bits: int) -> list[int]:
+    result = []
+    while bits:
+        low = bits & -bits
+        result.append(low.bit_length() - 1)
+        bits ^= low
+    return result

@@ -17,6 +17,8 @@ def test_idiom_returns_what_it_should(case: Case) -> None:
     unit, want = case.build()
     verify(memory(verify(unit)))
     program = generate_object(unit, source_name="corpus", source_text="").programs[0]
-    machine = machine_of(program, models_of(unit.maps.values()), faults_read_zero=True)
+    models = models_of(unit.maps.values())
+    machine = machine_of(program, models, faults_read_zero=True)
+    models["data"].update(bytes(4), case.data)
     packet = PACKET if program.type == ProgramType.XDP else None
     assert machine.run(bytes(64), packet=packet).r0 == want
