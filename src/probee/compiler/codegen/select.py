@@ -38,7 +38,7 @@ def _select_block(s: Selector, block: Block) -> None:
     for value in block.values:
         s.span = value.span
         RULES[value.op](s, value)
-        if value in s.demanded and value in s.regs and s.widths.natural(value) > value.type.bits:
+        if value in s.demanded and value in s.regs and value.op != op.TRUNC and s.widths.natural(value) > value.type.bits:
             arithmetic.clean(s, s.regs[value], value.type.bits)
 
 
