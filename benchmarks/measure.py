@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 
+_UNWANTED = ("PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME")
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +43,7 @@ class Failed(Exception):
 
 def environment(**more: str) -> dict[str, str]:
     """Return our environment for a child, without what would forbid it to keep compiled modules."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME")}
+    kept = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
     return {**kept, **more}
 
 

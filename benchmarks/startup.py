@@ -23,7 +23,7 @@ NATIVE = (("begin", ("-e", "BEGIN { exit(); }")), ("heartbeat, attached only", (
 GUEST = (
     ("begin", ("-e", "BEGIN { exit(); }")),
     ("opensnoop", ("--dry-run", "examples/bpftrace/opensnoop.bt")),
-    ("kprobe with struct walks", ("--dry-run", f"{SCRIPTS}/file_walk.bt")),
+    ("kprobe with struct walks", ("--dry-run", f"{SCRIPTS}/task_walk.bt")),
 )
 SMALL = os.environ.get("PROBEE_BENCH_SMALL") == "1"
 # Budgets: CPU against bpftrace's, MB of memory, ms of CPU for the parts of a cached start.
@@ -169,7 +169,7 @@ def _guest(kernel: str, peer_command: list[str], runs: int) -> bool:
                 script = os.path.abspath(__file__)
                 result = guest.run([sys.executable, script, "--measure", asked], timeout_s=1200, cwd=ROOT)
                 if result.status:
-                    print(f"{name}: {result.stderr.decode(errors='replace') or result.stdout.decode(errors='replace')}")
+                    print(f"{name}: {result.stderr or result.stdout}")
                     return True
                 row = {kind: measure.Sample(*sample) for kind, sample in json.loads(result.stdout).items()}
                 _show(name, row)
