@@ -132,19 +132,21 @@ class _LiveMap:
         return [(key, value if isinstance(value, bytes) else b"".join(value)) for key, value in self.model.items().items()]
 
     def clear(self) -> None:
-        for key in self.model.keys():
+        for key in list(self.model.items()):
             self.model.delete(key)
         self.model.memory.end_run()
 
     def zero(self) -> None:
-        for key in self.model.keys():
+        for key in self.model.items():
             for cpu in range(self.model.n_cpus):
                 self.model.memory.write(self.model.lookup(key, cpu), bytes(self.model.value_size))
 
     def lookup(self, key: bytes) -> bytes | None:
         assert isinstance(self.model, StackTraceMap)
         stack = self.model.stacks.get(int.from_bytes(key, "little"))
-        return None if stack is None else b"".join(frame.to_bytes(8, "little") for frame in stack).ljust(self.spec.value_size, b"\0")
+        if stack is None:
+            return None
+        return b"".join(frame.to_bytes(8, "little") for frame in stack).ljust(self.spec.value_size, b"\0")
 
 
 class _Run:

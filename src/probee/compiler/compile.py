@@ -19,9 +19,9 @@ Observer = Callable[[str, Unit], None]
 def compile(text: str, target: Target, options: dict[str, Any] | None = None, *, after: Observer | None = None) -> ObjectSpec:
     """Compile a bpftrace script for a target.
 
-    `options`: name (of the text in messages), parameters (positional), unsafe, has_pid, has_child, environment (the
-    BPFTRACE_* variables).  `after(stage, unit)` sees the unit as lowered ("lower") and after each pass.  Raises CompileError,
-    which knows its place in the text.
+    `options`: name (of the text in messages), parameters (positional), named (the script's own, "--name=value"), unsafe,
+    has_pid, has_child, warning_level (2: also failing lookups), environment (the BPFTRACE_* variables).  `after(stage, unit)`
+    sees the unit as lowered ("lower") and after each pass.  Raises CompileError, which knows its place in the text.
     """
     from probee.compiler.codegen.generate import generate_object
     from probee.compiler.ir.pipeline import optimise
@@ -51,6 +51,8 @@ def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
         has_pid=bool(options.get("has_pid")),
         has_child=bool(options.get("has_child")),
         includes=tuple(options.get("includes", ())),
+        named=tuple(options.get("named", ())),
+        warning_level=int(options.get("warning_level", 1)),
         environment=options.get("environment") or {},
     )
     return lower_script(source, target, chosen)

@@ -214,14 +214,13 @@ def matches(kind: str, text: str, output: str, case: Case, tests: Path) -> bool:
 
 def preload() -> None:
     """Import what every case needs, once."""
-    from probee.compiler.compile import compile
-    from probee.kernel.target import LiveTarget
-
     import probee.cli.run
     import probee.cli.script
     import probee.outputs.ndjson
     import probee.outputs.text
     import probee.runtime.session  # noqa: F401
+    from probee.compiler.compile import compile
+    from probee.kernel.target import LiveTarget
 
     compile('begin { @a[comm] = count(); @b = hist(1); printf("%s", str(0)); }', LiveTarget())
 

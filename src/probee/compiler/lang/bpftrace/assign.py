@@ -127,7 +127,8 @@ def assign_map(resolver: Resolver, target: ast.MapRef | ast.MapAccess, value: as
     joined = _joined(info.value, type)
     if joined is None or (info.value is not None and info.value.is_aggregation != joined.is_aggregation):
         message = (
-            f"Type mismatch for @{info.name}: trying to assign value of type '{type}' when map already has a type '{info.value}'"
+            f"Type mismatch for @{info.name}: trying to assign value of type '{type}' "
+            f"when map already has a type '{info.value}'"
         )
         raise TypeMismatch(message, value.span)
     if joined.kind == "pointer" and joined.space == "context":

@@ -23,6 +23,9 @@ from probee.model.spec import LateConstant
 
 REGISTERS = ("kprobe", "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint")
 COMM_SIZE = 16
+STACK_DEPTH = 127
+USER_STACK = 1 << 8  # BPF_F_USER_STACK
+BUILD_ID_MAP = 1 << 5  # BPF_F_STACK_BUILD_ID
 
 Check = Callable[[Resolver, ast.Identifier], Ty]
 Lower = Callable[[Lowerer, ast.Expr, "Place | None"], "Value | None"]
@@ -54,6 +57,7 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
     if constant is None and script.target.has_btf:
         found = script.target.enumerator(node.name)
         if found is not None:
+            assert isinstance(found[1], c.EnumType)
             constant = found[0], t.enum_of(found[1], 8)
     if constant is None:
         from probee.probes.candidate import closest
@@ -75,6 +79,7 @@ def is_value(script: Script, name: str) -> bool:
 
 def find(name: str) -> Builtin | None:
     """Return a builtin by name; `arg3` and `sarg1` are families."""
+    name = name.removeprefix("__builtin_")
     if name in BUILTINS:
         return BUILTINS[name]
     for family in ("sarg", "arg"):
@@ -120,9 +125,12 @@ def _elapsed(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
 
 
 def _task_type(resolver: Resolver, node: ast.Identifier) -> Ty:
-    task = resolver.script.target.type_named("struct", "task_struct") if resolver.script.target.has_btf else None
-    task = task or resolver.script.structs.get("struct task_struct")  # type: ignore[assignment]
-    return t.pointer_to(task if task is not None else c.ForwardType("struct", "task_struct"), "kernel")
+    """What the script itself says about task_struct wins."""
+    own = resolver.script.structs.get("struct task_struct")
+    if isinstance(own, c.CType):
+        return t.pointer_to(own, "kernel")
+    found = resolver.script.target.type_named("struct", "task_struct") if resolver.script.target.has_btf else None
+    return t.pointer_to(found if found is not None else c.ForwardType("struct", "task_struct"), "kernel")
 
 
 def _task(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
@@ -147,7 +155,7 @@ def _probe_type(resolver: Resolver, node: ast.Identifier) -> Ty:
     return t.string(len(text) + 1)
 
 
-def _known_text(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+def known_text(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     from probee.compiler.lang.bpftrace.lower_write import write_bytes
 
     assert target is not None and isinstance(node.meaning, Known) and isinstance(node.meaning.value, bytes)
@@ -255,36 +263,107 @@ def _function_address(low: Lowerer, node: ast.Expr) -> Value:
     if low.feature("get_func_ip"):
         return low.b.helper("get_func_ip", context_of(low, node))
     if point.is_pattern or not point.function:
-        raise Unsupported("func in a kretprobe with a wildcard needs bpf_get_func_ip, which this kernel lacks (Linux 5.15)", node.span)
+        message = "func in a kretprobe with a wildcard needs bpf_get_func_ip, which this kernel lacks (Linux 5.15)"
+        raise Unsupported(message, node.span)
     return late(low, "kaddr", point.function, node.span)
 
 
-def stack_type(resolver: Resolver, kind: str, mode: str = "", depth: int = 127) -> Ty:
-    """Return the type of a stack; kept by id in a map for its depth."""
-    return Ty(kind, 8 if kind == "kstack" else 16, mode=mode or resolver.script.config.text("stack_mode"), count=depth)
+def stack_type(resolver: Resolver, node: ast.Identifier | ast.Call, mode: str = "", depth: int = STACK_DEPTH) -> Ty:
+    """Return the type of a stack; stacks of different mode or depth are of different types."""
+    kind = "kstack" if node.name == "kstack" else "ustack"
+    mode = mode or resolver.script.config.text("stack_mode")
+    if mode == "build_id" and kind == "kstack":
+        resolver.script.warn("'build_id' stack mode can only be used for ustack. Falling back to 'raw' mode.", node.span)
+        mode = "raw"
+    return Ty(kind, 8 if kind == "kstack" else 16, mode=mode, count=depth)
 
 
 def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    """Put the id of the current kernel stack where it is wanted; a negative one means that it was not captured."""
+    """Put the id of the current stack where it is wanted; a negative one means that it was not captured."""
     from probee.model.spec import MapSpec, MapType
 
     assert target is not None
-    b, depth = low.b, node.type.count
-    name = f"stack_{depth}"
+    b, type = low.b, node.type
+    name, build_id = t.spell(type), type.mode == "build_id"
     if name not in low.unit.maps:
+        size = (32 if build_id else 8) * max(type.count, 1)  # struct bpf_stack_build_id, or an address
         entries = low.script.config.number("max_map_keys") * 4
-        low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, 8 * depth, entries, role="stack")
-    flags = b.const(0 if node.type.kind == "kstack" else 1 << 8)  # BPF_F_USER_STACK
-    found = b.helper("get_stackid", context_of(low, node), b.map(name), flags)
-    place.store(b, target.at(0, t.INT64), found)
-    if node.type.kind == "ustack":
-        place.store(b, target.at(8, t.UINT64), b.lshr(b.helper("get_current_pid_tgid"), 32))
+        flags = BUILD_ID_MAP if build_id else 0
+        value = t.value_type(type)
+        low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, size, entries, flags=flags, role="stack", value=value)
+    found = b.helper("get_stackid", context_of(low, node), b.map(name), b.const(0 if type.kind == "kstack" else USER_STACK))
+    place.store(b, target.at(0, t.INT64), b.resize(found, I64, signed=True))
+    if type.kind == "ustack":
+        place.store(b, target.at(8, t.UINT64), process_id(low))
+
+
+def process_id(low: Lowerer) -> Value:
+    """Return the current process's id, as the initial namespace numbers it."""
+    return low.b.lshr(low.b.helper("get_current_pid_tgid"), 32)
 
 
 def _stack(resolver: Resolver, node: ast.Identifier) -> Ty:
-    if node.name == "ustack":
-        raise Unsupported("ustack is not supported yet", node.span)
-    return stack_type(resolver, node.name)
+    return stack_type(resolver, node)
+
+
+def _user_mode_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    arch, provider = resolver.script.target.arch, resolver.instance.provider
+    if arch != "x86_64":
+        raise CompileError(f"'usermode' builtin is only supported on x86_64, not on {arch}", node.span)
+    if provider in ("begin", "end"):  # run by our own process
+        node.meaning = Known(1, literal=False)
+    elif provider not in REGISTERS:
+        raise CompileError(f"The usermode builtin can not be used with '{provider}' probes", node.span)
+    return t.UINT8
+
+
+def _user_mode(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    """The code segment's privilege level is 3."""
+    level = low.b.and_(register_value(low, node, _layout(low).offset("cs")), 3)
+    return low.b.zext(low.b.compare("eq", level, 3), I64)
+
+
+def _jiffies_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    if not resolver.script.target.has_feature("jiffies64"):
+        raise Unsupported("jiffies needs bpf_jiffies64, which this kernel lacks (Linux 5.6)", node.span)
+    return t.UINT64
+
+
+def _child_pid(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    if low.script.options.get("has_child"):
+        return late(low, "child_pid")
+    low.script.warn("No child command (`-c`); cpid is zero", node.span)
+    return low.b.const(0)
+
+
+def _has_child(resolver: Resolver, node: ast.Identifier) -> Ty:
+    node.meaning = Known(bool(resolver.script.options.get("has_child")))
+    return t.BOOL
+
+
+def _config_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    """A record of the configuration in force."""
+    values = resolver.script.config.values
+    types: list[Ty] = []
+    for value in values.values():
+        if isinstance(value, bool):
+            types.append(t.BOOL)
+        else:
+            types.append(t.string(len(value) + 1) if isinstance(value, str) else t.UINT64)
+    return t.tuple_of(types, list(values))
+
+
+def _config(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
+    from probee.compiler.lang.bpftrace.lower_write import write_bytes
+
+    assert target is not None
+    for field in target.type.fields:
+        value = low.script.config.values[field.name]
+        where = target.at(field.offset, field.type)
+        if isinstance(value, str):
+            write_bytes(low, where, value.encode() + b"\0")
+        else:
+            place.store(low.b, where, low.b.const(int(value)))
 
 
 _HELPERS = "get_current_pid_tgid"
@@ -302,10 +381,15 @@ BUILTINS: dict[str, Builtin] = {
     "ncpus": Builtin(_fixed(t.UINT64), lambda low, node, target: late(low, "possible_cpus")),
     "numaid": Builtin(_fixed(t.UINT64), _helper("get_numa_node_id")),
     "rand": Builtin(_fixed(t.UINT64), lambda low, node, target: low.b.and_(low.b.helper("get_prandom_u32"), 0xFFFFFFFF)),
+    "jiffies": Builtin(_jiffies_type, _helper("jiffies64")),
+    "usermode": Builtin(_user_mode_type, _user_mode),
+    "cpid": Builtin(_fixed(t.UINT64), _child_pid),
+    "has_cpid": Builtin(_has_child, lambda low, node, target: None),
+    "config": Builtin(_config_type, _config),
     "cgroup": Builtin(_fixed(t.UINT64), _helper("get_current_cgroup_id")),
     "curtask": Builtin(_task_type, _task),
-    "probe": Builtin(_probe_name, _known_text),
-    "probetype": Builtin(_probe_type, _known_text),
+    "probe": Builtin(_probe_name, known_text),
+    "probetype": Builtin(_probe_type, known_text),
     "func": Builtin(_function_type, _function),
     "args": Builtin(_args_type, _context),
     "ctx": Builtin(_context_type, _context),

@@ -57,3 +57,9 @@ def expect(node: ast.Call, argument: ast.Expr, kinds: tuple[str, ...], words: st
     if type.kind not in kinds:
         raise TypeMismatch(f"{node.name}() only supports {words} arguments ({type} provided)", argument.span)
     return type
+
+
+def text_of(node: ast.Expr) -> str:
+    """Return a literal string argument that a check has seen."""
+    assert isinstance(node.meaning, Known) and isinstance(node.meaning.value, bytes)
+    return node.meaning.value.decode("utf-8", "replace")

@@ -196,9 +196,8 @@ def _argument(resolver: Resolver, node: ast.Argument) -> Ty:
 
 
 def _type_argument(resolver: Resolver, node: ast.TypeArgument) -> Ty:
-    raise CompileError(
-        "When used as a call argument, `typeof` builtin only valid for macro calls that are expecting a type parameter", node.span
-    )
+    message = "When used as a call argument, `typeof` builtin only valid for macro calls that are expecting a type parameter"
+    raise CompileError(message, node.span)
 
 
 EXPRESSIONS: dict[type, Callable[[Resolver, Any], Ty]] = {

@@ -1,8 +1,8 @@
 """Functions: the table that calls are looked up in, one entry per name with how it types and how it is lowered.
 
-The pairs themselves are in function_output.py (what prints), function_data.py (what reads and converts), function_map.py (maps)
-and aggregation.py.  `check(resolver, call)` types a call and its arguments; `lower(lowerer, call, target)` returns a scalar's
-value or writes what lies in memory into `target`.
+The pairs themselves are in the function_*.py beside it, by subject, and in aggregation.py; library.py has what is a macro.
+`check(resolver, call)` types a call and its arguments; `lower(lowerer, call, target)` returns a scalar's value or writes what
+lies in memory into `target`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import aggregation, ast, builtin, function_data, function_map, function_output
+from probee.compiler.lang.bpftrace import (
+    aggregation,
+    ast,
+    builtin,
+    function_address,
+    function_comptime,
+    function_map,
+    function_network,
+    function_option,
+    function_output,
+    function_process,
+    function_read,
+    function_string,
+    function_time,
+)
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
@@ -22,10 +36,8 @@ Lower = Callable[[Lowerer, ast.Call, "Place | None"], "Value | None"]
 
 # Of the language, not here yet: named so that the error says which of the two it is
 LATER = frozenset((
-    "bswap_array", "cgroup_path", "debugf", "find", "getopt", "override", "path", "percpu_kaddr", "pton", "signal",
-    "signal_thread", "skboutput", "socket_cookie", "strcap", "strcontains", "strerror", "strstr", "str_concat", "tseries",
-    "uaddr", "unwatch", "usym", "write_user", "dw_ustack", "fail", "assert", "static_assert", "signal_name", "syscall_name",
-    "memcmp", "container_of", "ppid", "pcomm", "jiffies", "leader_tid", "leader_comm", "is_err", "config",
+    "path", "percpu_kaddr", "skboutput", "socket_cookie", "tseries", "uaddr", "unwatch", "dw_ustack", "memcmp", "debugf",
+    "kfunc_exist", "kfunc_allowed", "usdt_arg",
 ))  # fmt: skip
 
 
@@ -39,10 +51,14 @@ class Function:
         self.lower = lower
 
 
+_ROOMS = (
+    function_output, function_read, function_string, function_map, function_address, function_network, function_time,
+    function_process, function_option, function_comptime,
+)  # fmt: skip
 FUNCTIONS: dict[str, Function] = {
     name: Function(check, lower)
-    for table in (function_output.TABLE, function_data.TABLE, function_map.TABLE)
-    for name, (check, lower) in table.items()
+    for room in _ROOMS
+    for name, (check, lower) in room.TABLE.items()
 }
 FUNCTIONS.update(
     {

@@ -57,7 +57,8 @@ def _lower_delete(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     access = _access(node)
     info = low.script.maps[(access.map if isinstance(access, ast.MapAccess) else access).name]
     if info.value is not None and info.value.kind in ("hist", "lhist", "tseries"):
-        raise Unsupported(f"delete() of one key of a {info.value.kind} map is not supported yet", node.span, hint="clear() empties the map")
+        message = f"delete() of one key of a {info.value.kind} map is not supported yet"
+        raise Unsupported(message, node.span, hint="clear() empties the map")
     result = b.helper("map_delete_elem", b.map(kernel_name(info)), make_key(low, info, access))
     return b.zext(b.compare(op.EQ, result, 0), I64)
 
@@ -109,7 +110,8 @@ def _lower_len(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     inner.b.return_(inner.b.const(0))
     table = place.alloca(b, t.UINT64)
     place.store(b, table, b.const(0))
-    return b.helper("for_each_map_elem", b.map(kernel_name(info)), b.callback(function.name), place.address(b, table), b.const(0))
+    where = place.address(b, table)
+    return b.helper("for_each_map_elem", b.map(kernel_name(info)), b.callback(function.name), where, b.const(0))
 
 
 TABLE = {

@@ -332,6 +332,13 @@ class Lowerer:
 
         return b.resize(b.trunc(value, int_type(target.size)), I64, signed=target.signed)
 
+    def pointer(self, node: ast.Expr) -> Value:
+        """Return an address as a pointer; a plain number points where the probe's numbers do, a value in memory to itself."""
+        if not node.type.is_scalar:
+            return place.address(self.b, place.readable(self.b, self.place(node)))
+        value = self.value(node)
+        return value if value.type.is_pointer else self.b.pointer(value, self.instance.space)
+
     def number(self, node: ast.Expr) -> Value:
         """Return a scalar as an i64, pointers as their address."""
         value = self.value(node)

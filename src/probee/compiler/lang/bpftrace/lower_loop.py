@@ -20,7 +20,7 @@ from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import VariableInfo
 from probee.errors import CompileError, Unsupported
 
-Body = Callable[[Lowerer, Value], None]
+Body = Callable[[Lowerer, list[Value]], None]
 MAX_INLINE = 64  # a range this short, with constant ends, becomes a plain loop
 
 
@@ -79,13 +79,12 @@ def _range(low: Lowerer, node: ast.For, range_: ast.Range) -> None:
     origin = place.alloca(b, t.INT64, "start of range")
     place.store(b, origin, first)
 
-    def body(inner: Lowerer, captured: Value) -> None:
-        base = inner.b.load(captured, pointer("stack"), 0)
-        index = inner.b.add(inner.b.load(base, I64), inner.b.param(0))
+    def body(inner: Lowerer, extra: list[Value]) -> None:
+        index = inner.b.add(inner.b.load(extra[0], I64), inner.b.param(0))
         place.store(inner.b, inner.variable_place(_variable(node)), index)
         inner.block(node.body)
 
-    name, table, left = _callback(low, node, (I64, pointer("stack")), 1, [place.address(b, origin)], body)
+    name, table, left = _body(low, node, (I64, pointer("stack")), [place.address(b, origin)], body)
     length = place.alloca(b, t.INT64)
     place.store(b, length, b.const(0))
     low.diamond(b.compare(op.SGT, last, first), lambda: place.store(b, length, b.sub(last, first)), None)
@@ -132,7 +131,7 @@ def _map(low: Lowerer, node: ast.For, ref: ast.MapRef) -> None:
         raise CompileError(f"Map type {info.value} cannot be iterated", ref.span)
     key_type, value_type = info.key, info.value
 
-    def body(inner: Lowerer, captured: Value) -> None:
+    def body(inner: Lowerer, extra: list[Value]) -> None:
         pair = inner.variable_place(_variable(node))
         if place.has_gaps(pair.type):
             place.zero(inner.b, pair)
@@ -149,53 +148,68 @@ def _map(low: Lowerer, node: ast.For, ref: ast.MapRef) -> None:
         inner.block(node.body)
 
     parameters = (MAP, pointer("map"), pointer("map"), pointer("stack"))
-    name, table, left = _callback(low, node, parameters, 3, [], body)
+    name, table, left = _body(low, node, parameters, [], body)
     b.helper("for_each_map_elem", b.map(kernel_name(info)), b.callback(name), table, b.const(0))
     _leave_too(low, left)
 
 
-def _callback(
-    low: Lowerer, node: ast.For, parameters: tuple[Type, ...], context: int, extra: list[Value], body: Body
-) -> tuple[str, Value, Place | None]:
-    """Make the callback function.
+def callback(
+    low: Lowerer, name: str, parameters: tuple[Type, ...], pointers: list[Value], body: Callable[[Lowerer, list[Value]], None]
+) -> tuple[str, Value]:
+    """Make a function that a helper calls back; its last parameter points to a table of `pointers` to memory of ours.
 
-    Returns its name, the pointer to the table that it gets as parameter `context`, and where it notes that the whole program
-    shall end (None when nothing in it can ask for that).
+    `body` lowers it, given those pointers as the function sees them; falling off its end returns 0.  Returns the function's
+    name and the pointer to the table.
+    """
+    b = low.b
+    table = b.alloca(8 * len(pointers) or 8, 8, "captured variables")
+    if not pointers:
+        b.store(table, b.const(0))
+    for index, value in enumerate(pointers):
+        b.store(table, value, 8 * index)
+    full = f"{low.function.name}_{name}{len(low.callbacks) + 1}"
+    function = Function(full, parameters, I64, kind="callback", span=b.span)
+    low.callbacks.append(function)
+    inner = low.nested(function)
+    inner.b.span = b.span
+    where = inner.b.param(len(parameters) - 1)
+    body(inner, [inner.b.load(where, pointer("stack"), 8 * index) for index in range(len(pointers))])
+    if not inner.b.terminated:
+        inner.b.return_(inner.b.const(0))
+    return full, table
+
+
+def _body(
+    low: Lowerer, node: ast.For, parameters: tuple[Type, ...], extra: list[Value], body: Body
+) -> tuple[str, Value, Place | None]:
+    """Make the callback of a loop's body.
+
+    Returns its name, the table to hand to it, and where it notes that the whole program shall end (None when nothing in it
+    can ask for that).
     """
     b = low.b
     captured = _captured(low, node)
     places = [low.variable_place(info) for info in captured]
     left = _left(low) if _can_leave(node) else None
-    first = len(extra)
-    if left is not None:
-        extra = [*extra, place.address(b, left)]
-    table = b.alloca(8 * (len(extra) + len(captured)) or 8, 8, "captured variables")
-    if not extra and not captured:
-        b.store(table, b.const(0))
-    for index, value in enumerate([*extra, *(place.address(b, p) for p in places)]):
-        b.store(table, value, 8 * index)
-
-    function = Function(f"{low.function.name}_loop{len(low.callbacks) + 1}", parameters, I64, kind="callback", span=node.span)
-    inner = low.nested(function)
-    low.callbacks.append(function)
+    pointers = [*extra, *([place.address(b, left)] if left is not None else []), *(place.address(b, p) for p in places)]
     saved = [info.place for info in captured]
-    for n in ast.walk(node):  # what the body declares lives in the callback's frame
-        if id(n) in low.instance.variables:
-            low.instance.variables[id(n)].place = None
-    inner.b.span = node.span
-    where = inner.b.param(context)
-    if left is not None:
-        inner.left = Place(inner.b.load(where, pointer("stack"), 8 * first), 0, left.type)
-    for index, info in enumerate(captured):
-        base = inner.b.load(where, pointer("stack"), 8 * (len(extra) + index))
-        info.place = Place(base, 0, places[index].type)
-    inner.loops = [Loop(None, None)]
-    body(inner, where)
-    if not inner.b.terminated:
-        inner.b.return_(inner.b.const(0))
+
+    def lower_body(inner: Lowerer, given: list[Value]) -> None:
+        for n in ast.walk(node):  # what the body declares lives in the callback's frame
+            if id(n) in low.instance.variables:
+                low.instance.variables[id(n)].place = None
+        rest = given[len(extra) :]
+        if left is not None:
+            inner.left = Place(rest.pop(0), 0, left.type)
+        for info, base, outer in zip(captured, rest, places, strict=True):
+            info.place = Place(base, 0, outer.type)
+        inner.loops = [Loop(None, None)]
+        body(inner, given[: len(extra)])
+
+    name, table = callback(low, "loop", parameters, pointers, lower_body)
     for info, old in zip(captured, saved, strict=True):
         info.place = old
-    return function.name, table, left
+    return name, table, left
 
 
 def _can_leave(node: ast.For) -> bool:

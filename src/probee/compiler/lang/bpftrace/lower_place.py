@@ -16,7 +16,6 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import VariableInfo
-from probee.compiler.lang.bpftrace.type import Ty
 from probee.model import ctype as c
 
 
@@ -62,7 +61,6 @@ def _tuple_index_place(low: Lowerer, node: ast.TupleIndex) -> Place:
 
 
 def _index_place(low: Lowerer, node: ast.Index) -> Place | None:
-    b = low.b
     type = node.operand.type
     known = known_int(node.index)
     if type.kind in ("tuple", "record"):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I32, I64, VOID, pointer
 from probee.compiler.ir.unit import Function, Value
-from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place

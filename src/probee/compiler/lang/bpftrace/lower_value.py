@@ -35,7 +35,9 @@ def condition(low: Lowerer, node: ast.Expr) -> Value:
         return _compare(low, node)
     if isinstance(node, ast.Unary) and node.op == "!":
         inner = low.condition(node.operand)
-        return b.emit(op.NEGATED[inner.op], BOOL, inner.args) if inner.op in op.NEGATED else b.compare(op.EQ, b.zext(inner, I64), 0)
+        if inner.op in op.NEGATED:
+            return b.emit(op.NEGATED[inner.op], BOOL, inner.args)
+        return b.compare(op.EQ, b.zext(inner, I64), 0)
     value = low.value(node) if node.type.is_scalar or node.type.kind in t.READABLE else place.load(b, word(low.place(node)))
     if value.type.is_pointer:
         value = b.address(value)

@@ -15,7 +15,9 @@ from probee.compiler.lang.bpftrace.unify import unify
 from probee.errors import CompileError, TypeMismatch, UnknownName
 
 COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
-IN_MEMORY = frozenset(("string", "array", "tuple", "record", "buffer", "inet", "macaddr", "struct", "usym", "ustack", "timestamp"))
+IN_MEMORY = frozenset((
+    "string", "array", "tuple", "record", "buffer", "inet", "macaddr", "struct", "usym", "ustack", "timestamp",
+))  # fmt: skip
 _U64 = (1 << 64) - 1
 _OVERFLOW = "unable to fold literals due to overflow or underflow"
 
@@ -106,7 +108,7 @@ def binary(resolver: Resolver, node: ast.Binary) -> Ty:
 
 
 def _binary(resolver: Resolver, node: ast.Binary) -> Ty:
-    """Return the type of one operation whose operands are resolved; division of signed numbers is signed (upstream's is not)."""
+    """Return the type of one operation whose operands are resolved; signed numbers divide as such (upstream's do not)."""
     left, right = node.left.type, node.right.type
     if left.kind == "pointer" or right.kind == "pointer":
         return _pointer_binary(resolver, node, left, right)

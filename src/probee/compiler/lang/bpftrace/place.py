@@ -9,11 +9,11 @@ from __future__ import annotations
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.type import I8, I64, int_type
 from probee.compiler.ir.unit import FieldAccess, Value
-from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.model import ctype as c
 
 LONG = 64
+CUT = 1024  # strings of at least so many bytes end with a NUL even when they were cut
 
 
 class Place:
@@ -156,7 +156,8 @@ def _copy_fields(b: Builder, to: Place, source: Place, *, padded: bool) -> None:
 def copy_string(b: Builder, to: Place, source: Place, *, padded: bool) -> None:
     """Copy a string: whole when it is short and lies in memory of ours, up to its NUL otherwise."""
     size = min(to.type.size, source.type.size)
-    if source.type.size <= LONG and source.space not in ("kernel", "user"):
+    ours = source.space not in ("kernel", "user")
+    if source.type.size <= LONG and ours:
         b.copy(to.base, source.base, size, to_offset=to.offset, from_offset=source.offset)
         if size < to.type.size and (padded or to.type.size <= LONG):
             zero(b, to, size)
@@ -165,7 +166,22 @@ def copy_string(b: Builder, to: Place, source: Place, *, padded: bool) -> None:
         return
     if padded or to.type.size <= LONG:
         zero(b, to)
-    read_string(b, to, size, address(b, source), source.space)
+    result = read_string(b, to, size, address(b, source), source.space)
+    if ours and LONG < source.type.size < CUT and to.type.size >= source.type.size:
+        _copy_last(b, to, source, result)
+
+
+def _copy_last(b: Builder, to: Place, source: Place, result: Value) -> None:
+    """A string that was cut fills its buffer, without a NUL: keep it so."""
+    size = source.type.size
+    full, end = b.new_block(), b.new_block()
+    b.branch(b.compare("eq", result, size), full, end)
+    b.at(full)
+    b.store(to.base, b.load(source.base, I8, source.offset + size - 1), to.offset + size - 1)
+    if to.type.size > size:
+        b.store(to.base, b.const(0, I8), to.offset + size)
+    b.jump(end)
+    b.at(end)
 
 
 def read_string(b: Builder, to: Place, size: int | Value, pointer: Value, space: str) -> Value:

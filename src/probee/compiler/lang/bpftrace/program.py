@@ -7,6 +7,7 @@ from probee.compiler.ir.unit import Function, Program, Unit, connect
 from probee.compiler.lang.bpftrace import arguments, ast, cstruct
 from probee.compiler.lang.bpftrace.attachpoint import split
 from probee.compiler.lang.bpftrace.config import read_config
+from probee.compiler.lang.bpftrace.library import library_for, place_expansions
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import kernel_name, map_spec
 from probee.compiler.lang.bpftrace.lower_record import add_runtime_maps
@@ -31,7 +32,7 @@ _RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older k
 class Options:
     """What the command line says about how to compile."""
 
-    __slots__ = ("environment", "has_child", "has_pid", "includes", "parameters", "unsafe")
+    __slots__ = ("environment", "has_child", "has_pid", "includes", "named", "parameters", "unsafe", "warning_level")
 
     def __init__(
         self,
@@ -41,6 +42,8 @@ class Options:
         has_pid: bool = False,
         has_child: bool = False,
         includes: tuple[str, ...] = (),
+        named: tuple[str, ...] = (),
+        warning_level: int = 1,
         environment: dict[str, str] | None = None,
     ) -> None:
         self.parameters = parameters
@@ -48,15 +51,20 @@ class Options:
         self.has_pid = has_pid
         self.has_child = has_child
         self.includes = includes
+        self.named = named
+        self.warning_level = warning_level
         self.environment = environment or {}
 
 
 def lower_script(source: Source, target: Target, options: Options) -> Unit:
     """Return the unit of a script; raises CompileError, located in `source`."""
+    from probee.compiler.lang.bpftrace.function_option import check_unknown
+
     script = read(source, target, options)
     find_probes(script, options)
     resolver = Resolver(script)
     resolver.run()
+    check_unknown(script)
     return _lower(script, resolver, options)
 
 
@@ -71,14 +79,16 @@ def read(source: Source, target: Target, options: Options) -> Script:
     program = parse(source)
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
-    script.options["unsafe"] = options.unsafe
+    script.options.update(unsafe=options.unsafe, has_child=options.has_child, warning_level=options.warning_level)
+    script.named = {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in options.named)}
     for message, span in config.warnings:
         script.warn(message, span)
     for imported in program.imports:
         raise Unsupported("import is not supported yet", imported.span)
     for function in program.functions:
         raise Unsupported("fn is not supported yet", function.span)
-    expand_macros(program, source, functions=frozenset((*BUILTINS, *FUNCTIONS, *LATER)))
+    expand_macros(program, source, library_for(source.text), functions=frozenset((*BUILTINS, *FUNCTIONS, *LATER)))
+    place_expansions(program)
     if program.preamble:
         definitions = read_preamble(program.preamble, {"BPFTRACE_HAVE_BTF": "1"} if target.has_btf else {})
         expand_constants(program, definitions.macros)

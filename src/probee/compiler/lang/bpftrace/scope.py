@@ -15,6 +15,7 @@ from probee.model.target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from probee.compiler.lang.bpftrace.function_option import Option
     from probee.probes.probe import Probe
 
 
@@ -104,11 +105,13 @@ class Script:
     """A script being compiled: what was read of it, and what has been learnt."""
 
     __slots__ = (
-        "config", "instances", "maps", "options", "parameters", "program", "source", "structs", "symbols", "target",
-        "warnings",
+        "asked", "config", "functions", "instances", "maps", "named", "options", "parameters", "program", "source", "structs",
+        "symbols", "target", "warnings",
     )  # fmt: skip
 
-    def __init__(self, program: ast.Program, source: Source, target: Target, config: Config, parameters: tuple[str, ...]) -> None:
+    def __init__(
+        self, program: ast.Program, source: Source, target: Target, config: Config, parameters: tuple[str, ...]
+    ) -> None:
         self.program = program
         self.source = source
         self.target = target
@@ -119,6 +122,9 @@ class Script:
         self.structs: dict[str, object] = {}  # "struct x" → CType, from the preamble
         self.symbols: dict[str, tuple[int, Ty]] = {}  # enum members and #defines of the preamble
         self.options: dict[str, object] = {}
+        self.named: dict[str, str] = {}  # options after `--`: "" for one without a value
+        self.asked: dict[str, Option] = {}  # those that getopt() asks for
+        self.functions: dict[str, Instance] = {}  # fn, by name
         self.warnings: list[CompileError] = []
 
     def warn(self, message: str, span: int, *, hint: str = "") -> None:

@@ -13,7 +13,7 @@ from probee.model.value import Field, ValueType
 AGGREGATIONS = frozenset(("count", "sum", "min", "max", "avg", "stats", "hist", "lhist", "tseries"))
 READABLE = frozenset(("count", "sum", "min", "max", "avg"))  # aggregations whose value can be read as an int
 SCALARS = frozenset(("int", "bool", "enum", "pointer"))  # one IR value; everything else lives in memory
-WORDS = frozenset(("ksym", "username", "macaddr", "kstack"))  # 8 bytes in memory, made from one number
+WORDS = frozenset(("ksym", "username", "macaddr", "kstack", "named"))  # 8 bytes in memory, made from one number
 
 
 class TyField:
@@ -263,6 +263,8 @@ def spell(type: Ty) -> str:
         return f"{kind}_{type.mode}_{type.count}"
     if kind in ("ksym", "usym"):
         return f"{kind}_t"
+    if kind == "named":
+        return f"text of {type.name}()"
     if kind in AGGREGATIONS:
         prefix = "" if type.signed or kind not in ("sum", "min", "max", "avg", "stats") else "u"
         return f"{prefix}{kind}_t"
@@ -298,7 +300,7 @@ def value_type(type: Ty) -> ValueType:
     if kind == "struct":
         assert type.ctype is not None
         return _struct_value(type.ctype)
-    if kind == "enum":
+    if kind in ("enum", "named"):
         return ValueType("enum", type.size, signed=type.signed, table=type.table, name=type.name)
     if kind in ("kstack", "ustack"):
         return ValueType(kind, type.size, mode=type.mode, count=type.count)

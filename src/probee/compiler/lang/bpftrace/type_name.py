@@ -66,9 +66,8 @@ def named_ctype(script: Script, name: ast.NamedType, *, incomplete: bool = False
     what = f"{name.tag} {name.name}" if name.tag else name.name
     if name.tag in ("struct", "union"):
         raise UnknownName(f"Unknown struct/union: '{what}'", name.span)
-    hint = "" if script.target.has_btf else "Types of the kernel come from BTF, which this target lacks; define the type in the script."
-    error = CompileError(f"Cannot resolve unknown type \"{what}\"", name.span, hint=hint)
-    raise error
+    hint = "Types of the kernel come from BTF, which this target lacks; define the type in the script."
+    raise CompileError(f'Cannot resolve unknown type "{what}"', name.span, hint="" if script.target.has_btf else hint)
 
 
 def find_struct(script: Script, ctype: c.CType, span: int) -> c.StructType:
