@@ -17,7 +17,7 @@ from llvm import LlvmRefused, compile_unit
 from ir_corpus import CASES, PACKET, Case
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir.passes.memory import memory
-from probee.compiler.ir.unit import Unit
+from probee.compiler.ir.pipeline import optimise
 from probee.errors import ProbeeError
 from probee.formats.insn.encode import encode, relocations
 from probee.formats.insn.insn import Insn
@@ -31,16 +31,8 @@ def ours(case: Case) -> tuple[ObjectSpec, list[Insn], float]:
     """Return our object, its instructions, and the seconds it took from the lowered IR."""
     unit, _ = case.build()
     start = time.perf_counter()
-    object = generate_object(run_passes(unit), source_name=case.name, source_text="")
+    object = generate_object(optimise(unit), source_name=case.name, source_text="")
     return object, symbolic(object.programs[0]), time.perf_counter() - start
-
-
-def run_passes(unit: Unit) -> Unit:
-    try:
-        from probee.compiler.ir.passes import optimise
-    except ImportError:
-        return memory(unit)
-    return optimise(unit)
 
 
 def theirs(case: Case, base: ObjectSpec) -> tuple[ObjectSpec, list[Insn]]:

@@ -187,6 +187,27 @@ def checked_size_across_calls() -> tuple[Unit, int]:
 
 
 @case()
+def bounds_survive_a_spill() -> tuple[Unit, int]:
+    """A checked index that must go to memory, since everything else is needed sooner."""
+    w = Writer()
+    data = w.map_value("data")
+    w.given(8, 17)
+    w.given(100 + 17, 55, I8)
+    index = w.load(data, I64, 8)
+    kept = [w.load(data, I64, 16 + 8 * n) for n in range(5)]
+    found = w.lookup(1)
+    w.exit_if(w.compare(op.UGT, index, 100))
+    for _ in range(2):
+        for n in range(5):
+            kept[n] = w.add(kept[n], w.lshr(w.helper("ktime_get_ns"), 63))
+    total = w.zext(w.load(w.offset(data, index), I8, 100), I64)
+    for value in kept:
+        total = w.add(total, value)
+    w.exit_if(w.check_null(found))
+    return w.done(total, 55)
+
+
+@case()
 def narrow_index() -> tuple[Unit, int]:
     """A u16 made by arithmetic, compared and used as an index: both must see one register."""
     w = Writer()

@@ -11,7 +11,7 @@ from probee.compiler.codegen.coalesce import coalesce
 from probee.compiler.codegen.dead import remove_dead
 from probee.compiler.codegen.emit import Stream, expand_frame_addresses
 from probee.compiler.codegen.frame import callees, check_depth, lay_out
-from probee.compiler.codegen.layout import finish, thread
+from probee.compiler.codegen.layout import finish, merge_ends, thread
 from probee.compiler.codegen.lineinfo import Debug
 from probee.compiler.codegen.liveness import Liveness
 from probee.compiler.codegen.machine import MachineFunction
@@ -97,5 +97,6 @@ def machine_code(function: Function, features: frozenset[str]) -> MachineFunctio
     allocate(machine)
     lay_out(machine)
     expand_frame_addresses(machine)
+    merge_ends(machine)
     thread(machine)
     return machine

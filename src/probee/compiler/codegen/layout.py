@@ -1,7 +1,8 @@
 """Layout: blocks in order become one list of instructions with jump offsets.
 
-Empty blocks are threaded through, a jump to a bare exit becomes an exit, conditional jumps are turned around where that
-lets the other way fall through, and what nothing reaches is left out: the verifier rejects dead instructions.
+Empty blocks are threaded through, equal ends become one, a jump to an exit becomes a copy of it, conditional jumps are
+turned around where that lets the other way fall through, and what nothing reaches is left out: the verifier rejects dead
+instructions.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _INVERTED = {
     o.JEQ: o.JNE, o.JNE: o.JEQ, o.JGT: o.JLE, o.JLE: o.JGT, o.JGE: o.JLT, o.JLT: o.JGE,
     o.JSGT: o.JSLE, o.JSLE: o.JSGT, o.JSGE: o.JSLT, o.JSLT: o.JSGE,
 }  # fmt: skip
+_MERGED_LENGTH = 4
 
 
 def thread(function: MachineFunction) -> None:
@@ -39,6 +41,24 @@ def _shorten(function: MachineFunction) -> bool:
     return emptied
 
 
+def merge_ends(function: MachineFunction) -> None:
+    """Make one of short blocks that end the function in the same way: `r0 = 0; exit` and the like."""
+    first: dict[tuple[object, ...], MachineBlock] = {}
+    same: dict[MachineBlock, MachineBlock] = {}
+    for block in function.blocks[1:]:
+        if block.next is None and len(block.insns) <= _MERGED_LENGTH:
+            key = tuple((i.op, i.dst, i.src, i.off, i.imm, i.ref, i.slot) for i in block.insns)
+            kept = first.setdefault(key, block)
+            if kept is not block:
+                same[block] = kept
+    for block in function.blocks if same else ():
+        if block.next is not None:
+            block.next = same.get(block.next, block.next)
+        last = block.insns[-1] if block.insns else None
+        if last is not None and last.target is not None:
+            last.target = same.get(last.target, last.target)
+
+
 def _through(block: MachineBlock) -> MachineBlock:
     seen = {block}
     while not block.insns and block.next is not None and block.next not in seen:
@@ -60,6 +80,7 @@ def _reached(entry: MachineBlock) -> set[MachineBlock]:
 
 def finish(function: MachineFunction) -> list[MachineInsn]:
     """Return the function's instructions with `off` of every jump filled in, in slots."""
+    _copy_exits(function)
     blocks = function.blocks
     for block, following in zip(blocks, [*blocks[1:], None], strict=False):
         _end(block, following)
@@ -81,6 +102,18 @@ def finish(function: MachineFunction) -> list[MachineInsn]:
     return code
 
 
+def _copy_exits(function: MachineFunction) -> None:
+    """Replace jumps to an end that is hardly longer than a jump, where the end does not follow anyway."""
+    blocks = function.blocks
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        conditional = block.insns and block.insns[-1].target is not None
+        if block.next is not None and block.next is not following and not conditional and _is_end(block.next):
+            block.insns += block.next.insns
+            block.next = None
+    reached = _reached(blocks[0])
+    function.blocks = [block for block in blocks if block in reached]
+
+
 def _end(block: MachineBlock, following: MachineBlock | None) -> None:
     """Make the block's end fall through to the one that follows, with a jump where it must."""
     if block.next is None or (block.next is following and following is not None):
@@ -88,9 +121,6 @@ def _end(block: MachineBlock, following: MachineBlock | None) -> None:
     last = block.insns[-1] if block.insns else None
     if last is not None and last.target is following and following is not None and _invert(last):
         last.target = block.next
-        return
-    if not (last is not None and last.target is not None) and _is_exit(block.next):
-        block.insns.append(MachineInsn(o.OP_EXIT, span=block.next.insns[0].span))
         return
     jump = MachineInsn(o.OP_JA, span=last.span if last is not None else 0)
     jump.target = block.next
@@ -105,5 +135,6 @@ def _invert(insn: MachineInsn) -> bool:
     return True
 
 
-def _is_exit(block: MachineBlock) -> bool:
-    return len(block.insns) == 1 and block.insns[0].op == o.OP_EXIT
+def _is_end(block: MachineBlock) -> bool:
+    """Return whether a copy of the block is as short as a jump to it, or one longer."""
+    return block.next is None and len(block.insns) <= 2
