@@ -91,18 +91,31 @@ def locate(source: Source, span: int) -> str:
     return f"{source.name}:{line}:{column}-{last_column}"
 
 
+_LONGEST_LINE = 1000  # of characters shown; of a longer one (minified, or no text at all) only the neighbourhood
+_NEIGHBOURHOOD = 80
+
+
 def excerpt(source: Source, span: int) -> str:
-    """Return the source line that a span begins in, and a line of carets under the span."""
+    """Return the source line of a span underlined with tildes; of a span over several lines, the lines alone."""
     start, end = span_range(span)
-    line, column = source.position(start)
-    text = source.line(line).replace("\t", " ")
-    width = max(1, min(end - start, len(text) - column + 1))
-    if len(text) > 1000:  # a minified program: show the neighbourhood
-        left = max(0, column - 81)
-        text = text[left : left + 160]
-        column -= left
-        width = max(1, min(width, 160 - column + 1))
-    return f"{text}\n{' ' * (column - 1)}{'~' * width}"
+    (line, column), (last, last_column) = source.position(start), source.position(end)
+    if last != line:
+        return "\n".join(_visible(source.line(number)) for number in range(line, last + 1))
+    text = source.line(line)
+    first, after = column - 1, max(last_column - 1, column)
+    if len(text) > _LONGEST_LINE:
+        left = max(0, first - _NEIGHBOURHOOD)
+        text = text[left : first + _NEIGHBOURHOOD]
+        first, after = first - left, min(after - left, len(text))
+    before, under = _visible(text[:first]), _visible(text[first:after])
+    return f"{_visible(text)}\n{' ' * len(before)}{'~' * max(len(under), 1)}"
+
+
+def _visible(text: str) -> str:
+    """Return text as a terminal can show it: a tab as four blanks, what is not printable as a replacement character."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "    " if char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 class CompileError(ProbeeError):

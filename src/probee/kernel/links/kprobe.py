@@ -35,6 +35,8 @@ def attach_kprobe(spec: LinkSpec, program: Program, functions: FunctionList | No
     `functions` gives (name, module) of everything traceable; patterns need it, and messages about misspelled names use it.
     """
     parameters = spec.parameters
+    if "address" in parameters:
+        return _attach_address(spec, program)
     if "function" in parameters:
         return _attach_one(spec, program, functions)
     names = _listed(spec, functions)
@@ -48,15 +50,12 @@ def _listed(spec: LinkSpec, functions: FunctionList | None) -> list[str]:
     listed = spec.parameters.get("functions")
     if isinstance(listed, list):
         return list(dict.fromkeys(listed))
-    from probee.probes.glob import compile_glob
+    from probee.probes.match import select_functions
 
     if functions is None:
         raise AttachError(spec.probe, f"Unable to attach probe: {spec.probe}: a pattern needs the list of functions")
-    module = str(spec.parameters.get("module") or "*")
-    matches, in_module = compile_glob(str(spec.parameters["pattern"])), compile_glob(module)
-    names = dict.fromkeys(
-        name for name, where in functions() if matches(name) and (module == "*" or in_module(where or "vmlinux"))
-    )
+    module, pattern = str(spec.parameters.get("module") or ""), str(spec.parameters["pattern"])
+    names = dict.fromkeys(name for name, _ in select_functions(module, pattern, functions()))
     if not names:
         raise AttachError(spec.probe, f"Unable to attach probe: {spec.probe}: no traceable function matches")
     return list(names)
@@ -82,6 +81,19 @@ def _attach_one(spec: LinkSpec, program: Program, functions: FunctionList | None
     return link
 
 
+def _attach_address(spec: LinkSpec, program: Program) -> Link:
+    """Attach to an instruction by its address: config1 is 0 then, and config2 the address."""
+    link = Link(spec, program)
+    address = spec.parameters["address"]
+    assert isinstance(address, int)
+    result = _open(link, "", address)
+    if result < 0:
+        link.close()
+        raise attach_error(spec.probe, -result, _cause(-result, f"{address:#x}"))
+    link.targets = 1
+    return link
+
+
 def _attach_each(spec: LinkSpec, program: Program, names: list[str]) -> Link:
     link = Link(spec, program)
     first = 0
@@ -99,14 +111,17 @@ def _attach_each(spec: LinkSpec, program: Program, names: list[str]) -> Link:
 
 
 def _open(link: Link, function: str, offset: int) -> int:
-    """Open one kprobe event and attach to it; return 0 or -errno, and own nothing new then."""
+    """Open one kprobe event and attach to it; return 0 or -errno, and own nothing new then.
+
+    Without a function, `offset` is an address.
+    """
     type = pmu_type("kprobe")
     if type is None:
         return -EOPNOTSUPP
     name = bytearray(function.encode() + b"\0")
     config = 1 << pmu_bit("kprobe", "retprobe") if link.spec.kind == "kretprobe" else 0
     event = perf_event_open(
-        type, config, cpu=online_cpus()[0], config1=address_of(name), config2=offset, period=1
+        type, config, cpu=online_cpus()[0], config1=address_of(name) if function else 0, config2=offset, period=1
     )  # fmt: skip
     if event < 0:
         return event
