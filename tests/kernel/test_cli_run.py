@@ -124,3 +124,13 @@ def test_info_tells_what_the_kernel_has():
     assert done.returncode == 0
     assert "  probe_read_kernel: yes\n" in done.stdout
     assert "\nKernel features\n  btf: " in done.stdout
+
+
+def test_under_a_flood_the_end_of_the_child_is_seen_and_every_record_accounted_for():
+    script = 'interval:ms:1 { for ($i : 0..1000) { printf("e %d\\n", $i); } @ = count(); }'
+    done = probee("-c", "sleep 0.3", "-e", script)
+    delivered = sum(line.startswith("e ") for line in done.stdout.splitlines())
+    ticks = int(done.stdout.splitlines()[-1].removeprefix("@: "))
+    total = [line for line in done.stderr.splitlines() if "Total lost event count" in line]
+    lost = int(total[0].rpartition(" ")[2]) if total else 0
+    assert delivered + lost == 1000 * ticks > 0

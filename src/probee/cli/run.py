@@ -106,7 +106,7 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
     writer = _writer(options, session, out)
     _stop_on_signals(session)
     try:
-        if not _start(session):
+        if not _start(session, verbose=bool(options.verbose)):
             return RUN_FAILED
         if options.dry_run:
             return 0
@@ -116,9 +116,9 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
         out.flush()
 
 
-def _start(session: Session) -> bool:
+def _start(session: Session, *, verbose: bool) -> bool:
     """Start; False when loading or attaching failed, which has been shown."""
-    from probee.errors import AttachError, KernelError, PermissionMissing
+    from probee.errors import AttachError, KernelError, PermissionMissing, VerifierError
 
     try:
         session.start()
@@ -128,6 +128,8 @@ def _start(session: Session) -> bool:
         from probee.cli.main import show
 
         show(error)
+        if verbose and isinstance(error, VerifierError):
+            sys.stderr.write(error.log)
         return False
     return True
 

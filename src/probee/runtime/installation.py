@@ -108,6 +108,8 @@ class Installation:
             return
         self.links.append(link)
         self.probe_count += link.targets if spec.kind in ("kprobe", "kretprobe") else 1
+        if link.skipped and self.spec.options.get("missing_probes") != "ignore":
+            self.problems.append(Problem(_skipped_text(link), severity="warning"))
 
     def _missing(self, spec: LinkSpec, error: AttachError) -> None:
         wanted = self.spec.options.get("missing_probes", "error")
@@ -142,6 +144,14 @@ class Installation:
             program.close()
         for live in self.maps.values():
             live.close()
+
+
+def _skipped_text(link: Link) -> str:
+    """Return what to say of places that a pattern matched and that could not be attached."""
+    names = [f"{name} ({reason})" for name, reason in link.skipped[:3]]
+    more = f" and {len(link.skipped) - 3} more" if len(link.skipped) > 3 else ""
+    places = len(link.skipped) + link.targets
+    return f"{link.probe}: {len(link.skipped)} of {places} places could not be attached: {', '.join(names)}{more}"
 
 
 def wait_for_programs() -> None:

@@ -1,6 +1,7 @@
 """Loss accounting: reads the "loss" map's per-CPU counters and the links' miss counters, and says what is new.
 
-The map is a PERCPU_ARRAY: u64 counters named by model.loss.REASONS, in one value of 24 bytes or in as many entries of 8.
+The map is a PERCPU_ARRAY of u64 numbers, one per entry or all in one value: the counters that model.loss.REASONS names, and
+then, if there is a fourth, what exit() leaves when its record had no room in the ring: its status plus one.
 """
 
 from __future__ import annotations
@@ -26,16 +27,27 @@ class LossReader:
 
     def totals(self) -> list[int]:
         """Return the counters summed over CPUs, in the order of REASONS."""
+        sums = [sum(numbers) for numbers in self._numbers()]
+        return (sums + [0] * len(REASONS))[: len(REASONS)]
+
+    def exit_status(self) -> int | None:
+        """Return the status of an exit() whose record was dropped, None when there was none."""
+        numbers = self._numbers()
+        left = max(numbers[len(REASONS)], default=0) if len(numbers) > len(REASONS) else 0
+        return left - 1 & 255 if left else None
+
+    def _numbers(self) -> list[list[int]]:
+        """Return the CPUs' values of each number of the map."""
         counters = self._counters
         if counters is None:
-            return [0] * len(REASONS)
-        sums: list[int] = []
+            return []
+        found: list[list[int]] = []
+        per_cpu = (counters.value_size + 7) // 8
         for index in range(counters.max_entries):
             transfer = counters.lookup(index.to_bytes(4, "little")) or b""
             words = memoryview(transfer).cast("Q").tolist()
-            per_cpu = (counters.value_size + 7) // 8
-            sums.extend(sum(words[at::per_cpu]) for at in range(per_cpu))
-        return (sums + [0] * len(REASONS))[: len(REASONS)]
+            found.extend(words[at::per_cpu] for at in range(per_cpu))
+        return found
 
     def news(self) -> list[Lost]:
         """Return what was dropped since the last call; refused updates are shown by the programs themselves."""

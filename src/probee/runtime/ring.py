@@ -50,7 +50,7 @@ class RingReader:
         self._lengths = memoryview(memory.data).cast("B").cast("I")  # a header's first word, its length, is at every 8 bytes
         self._words = memoryview(memory.data).cast("B").cast("Q")
 
-    def read(self, *, max_bytes: int = 1 << 20) -> Batch:
+    def read(self, *, max_bytes: int = 1 << 18) -> Batch:
         """Return whole records, about max_bytes at most, and give their room back to the kernel.
 
         A record that is still being written ends the batch; discarded ones are passed over.  The headers are read before the

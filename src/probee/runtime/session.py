@@ -10,7 +10,7 @@ import os
 import select
 
 from probee.errors import Source
-from probee.model.event import Attached, Event, MapsAtExit
+from probee.model.event import Attached, Event, MapsAtExit, Problem
 from probee.model.loss import Loss
 from probee.model.snapshot import MapSnapshot
 from probee.model.spec import ObjectSpec
@@ -186,10 +186,10 @@ class Session:
     def read(self, timeout_s: float = LOSS_INTERVAL_S) -> Iterator[list[Event]]:
         """Wait for records, at most so long, and yield what there is, in lists of events."""
         assert self._poll is not None
-        if self._reader is None or not self._reader.pending:
-            for fd, _ in self._poll.poll(timeout_s if self.installed.links else 0):
-                if self._follower is not None and fd == self._follower.fileno():
-                    self.stop()
+        wait = self.installed.links and not (self._reader is not None and self._reader.pending)
+        for fd, _ in self._poll.poll(timeout_s if wait else 0):
+            if self._follower is not None and fd == self._follower.fileno():
+                self.stop()
         before = 0 if self._ring is None else self._ring.consumer_position
         yield from self._drain()
         if self._reader is not None and self._reader.pending and self._ring.consumer_position == before:
@@ -246,6 +246,9 @@ class Session:
         if now < self._next_loss_s:
             return []
         self._next_loss_s = now + LOSS_INTERVAL_S
+        status = self._loss.exit_status()
+        if status is not None and self._state == "running":
+            self.exit(status)
         return list(self._loss.news())
 
     # -- ending
@@ -265,10 +268,12 @@ class Session:
         self.installed.run_once("end")
         yield from self._drain_all()
         self._state = "ended"
+        self._last_maps, self._last_loss = self._read_maps(), self._loss.loss()
         lost: list[Event] = list(self._loss.news())
+        if self._last_loss.missed:
+            lost.append(Problem(missed_text(self._last_loss.missed), severity="warning"))
         if lost:
             yield lost
-        self._last_maps, self._last_loss = self._read_maps(), self._loss.loss()
         wanted = self.spec.options.get("print_maps_on_exit", True)
         yield [MapsAtExit(list(self._last_maps.values()) if wanted else [])]
 
@@ -348,3 +353,8 @@ class Session:
     def drops(self) -> int:
         """How many records were dropped so far."""
         return self.loss.dropped
+
+
+def missed_text(count: int) -> str:
+    """Return what to say of hits on which the kernel did not run a program."""
+    return f"{count} hits were missed: the kernel does not run a program inside of itself, or had no room to track the call"
