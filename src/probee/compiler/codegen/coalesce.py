@@ -1,13 +1,15 @@
 """Coalescing: the two sides of a copy become one register where they are never wanted at once.
 
 Most copies are made by selection without a thought (before a two-address operation, for a phi, for a new type) and
-disappear here, those in the innermost loops first.  `wN = wN` is a zero extension, not a copy, and stays.
+disappear here, those in the innermost loops first.  `wN = wN` is a zero extension, not a copy, and stays.  A value that
+can be made anew and lives across a call stays apart from what is computed from it: alone it never needs the stack.
 """
 
 from __future__ import annotations
 
 from probee.compiler.codegen.liveness import Liveness, intersect, merge
 from probee.compiler.codegen.machine import FIRST_VIRTUAL, MOV64, MachineFunction
+from probee.compiler.codegen.make import makers
 
 
 def coalesce(function: MachineFunction, liveness: Liveness) -> None:
@@ -23,8 +25,12 @@ def coalesce(function: MachineFunction, liveness: Liveness) -> None:
             register = into[register]
         return register
 
+    calls = ranges.get(0, [])
+    apart = {register for register in makers(function) if intersect(ranges.get(register, []), calls)}
     for dst, src in _copies(function):
         left, right = find(dst), find(src)
+        if left in apart or right in apart:
+            continue
         if left != right and left in ranges and right in ranges and not intersect(ranges[left], ranges[right]):
             ranges[right] = merge(ranges[right], ranges.pop(left))
             into[left] = right
