@@ -7,8 +7,12 @@ Both end the session when they end; they are watched by pidfd, which polls reada
 from __future__ import annotations
 
 import os
+import select
+from _signal import SIG_DFL, SIGINT, SIGKILL, SIGTERM, signal  # type: ignore[import-not-found]  # signal itself imports enum
 
 from probee.errors import UsageError
+
+PATIENCE_S = 2.0
 
 
 class Follower:
@@ -60,6 +64,12 @@ class Child(Follower):
             self.ended = True
             os.waitpid(self.pid, 0)
 
+    def _end(self) -> None:
+        """Ask it to end, and make it when it does not; one that has ended but was not waited for is still there."""
+        os.kill(self.pid, SIGTERM)
+        if not select.select([self], [], [], PATIENCE_S)[0]:
+            os.kill(self.pid, SIGKILL)
+
     def close(self) -> None:
         """End it if it still runs."""
         if not self.ended:
@@ -67,7 +77,7 @@ class Child(Follower):
                 os.close(self._go)
                 self._go = -1
             else:
-                os.kill(self.pid, 15)  # SIGTERM; a child that ended but was not waited for is still there
+                self._end()
             self.wait()
         super().close()
 
@@ -75,21 +85,15 @@ class Child(Follower):
 def _become(program: str, words: list[str], ready: int, go: int) -> None:
     """In the child: wait for the word, then run the program; never returns."""
     try:
+        for number in (SIGINT, SIGTERM):
+            signal(number, SIG_DFL)
         os.close(go)
         if os.read(ready, 1):
-            for signal_number in (2, 15):
-                _default_signal(signal_number)
             os.execv(program, words)
     except OSError as error:
         os.write(2, f"ERROR: cannot run {words[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
-
-
-def _default_signal(number: int) -> None:
-    import signal
-
-    signal.signal(number, signal.SIG_DFL)
 
 
 def split_command(command: str) -> list[str]:

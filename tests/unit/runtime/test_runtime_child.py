@@ -67,6 +67,18 @@ def test_a_child_that_still_runs_is_ended():
         os.kill(child.pid, 0)
 
 
+def test_a_child_that_does_not_want_to_end_is_made_to(monkeypatch, tmp_path):
+    monkeypatch.setattr("probee.runtime.child.PATIENCE_S", 0.1)
+    ready = tmp_path / "ready"
+    child = Child(["sh", "-c", f"trap '' TERM; : > {ready}; while :; do :; done"])
+    child.release()
+    while not ready.exists():
+        time.sleep(0.01)
+    child.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+
+
 def test_another_process_can_be_followed():
     pid = os.fork()
     if pid == 0:
