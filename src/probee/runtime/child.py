@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import os
 import select
-from _signal import SIG_DFL, SIGINT, SIGKILL, SIGTERM, signal  # type: ignore[import-not-found]  # signal itself imports enum
+from _signal import (  # type: ignore[import-not-found]  # signal itself imports enum
+    SIG_BLOCK,
+    SIG_DFL,
+    SIG_SETMASK,
+    SIG_UNBLOCK,
+    SIGINT,
+    SIGKILL,
+    SIGTERM,
+    pthread_sigmask,
+    signal,
+)
 
 from probee.errors import UsageError
 
 PATIENCE_S = 2.0
+_OURS = (SIGINT, SIGTERM)
 
 
 class Follower:
@@ -40,9 +51,11 @@ class Child(Follower):
     def __init__(self, words: list[str]) -> None:
         program = find_program(words[0])
         ready, self._go = os.pipe()
+        before = pthread_sigmask(SIG_BLOCK, _OURS)  # the child must not run our handlers
         pid = os.fork()
         if pid == 0:
             _become(program, words, ready, self._go)
+        pthread_sigmask(SIG_SETMASK, before)
         os.close(ready)
         self.ended = False
         super().__init__(pid)
@@ -85,8 +98,9 @@ class Child(Follower):
 def _become(program: str, words: list[str], ready: int, go: int) -> None:
     """In the child: wait for the word, then run the program; never returns."""
     try:
-        for number in (SIGINT, SIGTERM):
+        for number in _OURS:
             signal(number, SIG_DFL)
+        pthread_sigmask(SIG_UNBLOCK, _OURS)
         os.close(go)
         if os.read(ready, 1):
             os.execv(program, words)
