@@ -13,19 +13,23 @@ it trusts, and a damaged entry is no entry.
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Callable
 from struct import Struct
 
 from probee import __version__
 from probee.errors import FormatError
 from probee.formats.bundle import read_bundle, write_bundle
-from probee.model.spec import ObjectSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from probee.model.spec import ObjectSpec
+
+    Holds = Callable[[dict[str, str], str], bool]
 
 _HEADER = Struct("<8sII")
 _MAGIC = b"PROBEEC1"
 KEPT = 200  # entries per directory; the oldest go first
-
-Holds = Callable[[dict[str, str], str], bool]
 
 
 def cache_key(text: str, options: dict[str, object]) -> str:

@@ -7,14 +7,16 @@ cache directory, or without a build id, everything is read anew.
 
 from __future__ import annotations
 
-import mmap
 import os
 
 from probee.errors import BtfError, PermissionMissing
-from probee.formats.btf.blob import Buffer
-from probee.formats.btf.index import TypeIndex
-from probee.formats.btf.reader import Btf
-from probee.kernel.cachedir import cache_directory, keep_newest, write_whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+
+    from probee.formats.btf.blob import Buffer
+    from probee.formats.btf.reader import Btf
 
 _KERNELS_KEPT = 4
 _NT_GNU_BUILD_ID = 3
@@ -22,6 +24,11 @@ _NT_GNU_BUILD_ID = 3
 
 def load_vmlinux(path: str) -> Btf:
     """Return the BTF of the running kernel; `path` is /sys/kernel/btf/vmlinux."""
+    # Not at the top: whoever runs a cached object asks for build ids only.
+    from probee.formats.btf.index import TypeIndex
+    from probee.formats.btf.reader import Btf
+    from probee.kernel.cachedir import cache_directory, keep_newest, write_whole
+
     id = build_id("vmlinux")
     directory = cache_directory("types") if id else None
     if directory is None:
@@ -53,8 +60,10 @@ def _read(path: str) -> bytes:
         raise BtfError(f"{path} cannot be read ({error.strerror}): is this kernel built with CONFIG_DEBUG_INFO_BTF?") from None
 
 
-def _map(path: str, size: int = 0) -> mmap.mmap | None:
+def _map(path: str, size: int = 0) -> mmap | None:
     """Map a file; None when there is none, or when it is not of the size it must have."""
+    from mmap import ACCESS_READ, mmap
+
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -62,7 +71,7 @@ def _map(path: str, size: int = 0) -> mmap.mmap | None:
     try:
         if size and os.fstat(fd).st_size != size:
             return None
-        return mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        return mmap(fd, 0, access=ACCESS_READ)
     except (OSError, ValueError):
         return None
     finally:
