@@ -113,7 +113,7 @@ def dereference(resolver: Resolver, node: ast.Deref) -> Ty:
 def sizeof(resolver: Resolver, node: ast.SizeOf) -> Ty:
     operand = node.operand
     type = _subject(resolver, operand)
-    node.meaning = Known(type.size, literal=False)
+    node.meaning = Known(type.size)
     return t.UINT64
 
 
@@ -148,7 +148,7 @@ def offsetof(resolver: Resolver, node: ast.OffsetOf) -> Ty:
             raise UnknownName(message, node.span)
         offset += sum(member.bit_offset for member in path) // 8
         type = t.from_ctype(path[-1].type, "kernel")
-    node.meaning = Known(offset, literal=False)
+    node.meaning = Known(offset)
     return t.UINT64
 
 

@@ -133,6 +133,8 @@ def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, op
     try:
         matches = list(expand(point, script.target, span, unsafe=options.unsafe))
     except UnknownName as error:
+        if point.is_pattern:  # upstream's: one that matches nothing counts only when the probe has no other
+            return 0
         if script.config.text("missing_probes") == "error":
             raise
         if script.config.text("missing_probes") == "warn":
@@ -143,9 +145,10 @@ def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, op
     else:
         groups = [[match] for match in matches]
     limit = script.config.number("max_bpf_progs")
-    if len(script.instances) + len(groups) > limit:
+    count = len(script.instances) + len(groups)
+    if count > limit:
         message = (
-            f"Your program is trying to generate more than {limit} BPF programs, which exceeds the current limit of {limit}"
+            f"Your program is trying to generate more than {count} BPF programs, which exceeds the current limit of {limit}"
         )
         hint = "You can increase the limit through the BPFTRACE_MAX_BPF_PROGS environment variable."
         raise CompileError(message, span, hint=hint)
