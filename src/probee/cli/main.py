@@ -78,7 +78,19 @@ def _close_stdout() -> None:
 
 
 def entry() -> None:
-    """What the installed command calls."""
+    """What the installed command calls.
+
+    Two of ten milliseconds of a cached start are the interpreter's housekeeping, and spared here: walks of the garbage
+    collector through what has only just been made, and taking everything apart at the end.
+    """
+    import gc
+
+    gc.set_threshold(20_000, 20)
     status = main()
     _flush()
-    sys.exit(status)
+    if "threading" in sys.modules or "weakref" in sys.modules:  # they have things to do at exit
+        sys.exit(status)
+    import os
+
+    sys.stderr.flush()
+    os._exit(status)

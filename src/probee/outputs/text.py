@@ -9,7 +9,6 @@ from __future__ import annotations
 from probee.errors import Source, excerpt, locate
 from probee.model import event as events
 from probee.model.text import text_form
-from probee.outputs.chart import map_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +71,16 @@ class TextOutput:
         return f"{event.name}[{bare_key(key)}]: {text}\n"
 
     def _map(self, event: events.Map) -> str:
+        from probee.outputs.chart import map_text
+
         return map_text(event.snapshot, trailer=self._trailer)
 
     def _maps_at_exit(self, event: events.MapsAtExit) -> str:
         shown = [snapshot for snapshot in event.snapshots if snapshot.rows]
+        if not shown:
+            return "\n\n"
+        from probee.outputs.chart import map_text
+
         return "\n\n" + "".join([map_text(snapshot, trailer=self._trailer) for snapshot in shown])
 
     def _text(self, event: events.Text) -> str:
