@@ -49,6 +49,7 @@ class RingReader:
         self._position = memory.consumer_position
         self._lengths = memoryview(memory.data).cast("B").cast("I")  # a header's first word, its length, is at every 8 bytes
         self._words = memoryview(memory.data).cast("B").cast("Q")
+        self._edge = len(self._words) * 8  # up to here nothing wraps
 
     def read(self, *, max_bytes: int = 1 << 18) -> Batch:
         """Return whole records, about max_bytes at most, and give their room back to the kernel.
@@ -61,9 +62,9 @@ class RingReader:
         end = memory.producer_position
         if start == end:
             return EMPTY
-        end = min(end, start + max_bytes)
         data = memory.data
-        base = start & memory.mask  # the data is mapped twice: from here on nothing wraps
+        base = start & memory.mask
+        end = min(end, start + max_bytes, start + self._edge - base - HEADER_BYTES)
         shift = base - start
         guess = _FIRST_GUESS
         runs: list[tuple[int, int, int, int, int]] = []
@@ -80,7 +81,10 @@ class RingReader:
                     guess = min(guess * 4, _LARGEST_GUESS) if count == wanted else _FIRST_GUESS
                 runs.append((action, position - start + HEADER_BYTES, length, count, stride))
             position += count * stride
-        copy = bytes(data[base : position + shift])
+        stop = position + shift
+        copy = bytes(data[base:stop])
+        if stop > self._edge:  # only the last record reaches over it
+            copy += bytes(data[self._edge - memory.size : stop - memory.size])
         self._position = position
         memory.consumer_position = position
         return Batch(copy, runs) if runs else EMPTY

@@ -143,3 +143,21 @@ def test_everything_put_comes_out_once_and_in_order_around_the_end_of_the_ring(s
             found += records(reader.read())
     found += records(reader.read())
     assert found == expected
+
+
+@given(before=st.integers(0, 511), length=st.integers(8, 4000), repeated=st.sampled_from((64, 1024, 4096)))
+@settings(max_examples=200)
+def test_a_record_that_reaches_over_what_is_mapped_again_is_whole(before: int, length: int, repeated: int):
+    ring = Ring()
+    reader = RingReader(ring)
+    while ring.producer_position < 8 * before:  # so that the records begin anywhere in the ring
+        assert ring.put(payload(0)) is not None
+        reader.read()
+    first, second = payload(1, bytes(range(1, 25))), payload(2, bytes(n % 251 for n in range(length - 8)))
+    put = [item for item in (first, first, second, first) if ring.put(item) is not None]
+    ring.data = ring.data[: ring.size + repeated]
+    reader = RingReader(ring)
+    found = []
+    while batch := reader.read():
+        found += records(batch)
+    assert found == put

@@ -1,7 +1,8 @@
 """The memory of a ring buffer map (BPF_MAP_TYPE_RINGBUF).
 
-Mirrors struct bpf_ringbuf of kernel/bpf/ringbuf.c: a consumer page that we write, a producer page that we only
-read, and the data mapped twice in a row so that no record wraps.  Only the memory: finding records in it is the runtime's work.
+Mirrors struct bpf_ringbuf of kernel/bpf/ringbuf.c: a consumer page that we write, a producer page that we only read, and the
+data, with its beginning once more behind its end, so that no record wraps.  Only the memory: finding records in it is the
+runtime's work.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE_SIZE = mmap.PAGESIZE
+REPEATED_BYTES = 1 << 20
 
 
 class RingMemory:
     """The mapped ring of a map's descriptor; `size` is the map's max_entries, a power of two.
 
-    `data` is 2 * size bytes: position p is at data[p & mask], whole records never wrap.  Reading `producer_position` before the
-    records it covers is enough order on x86-64, and elsewhere the interpreter's work between the two makes it so in practice.
+    Position p is at data[p & mask].  From data[size] on, the first REPEATED_BYTES of the ring are there again: a kernel would
+    repeat all of it, but every page counts in our resident size.  Reading `producer_position` before the records it covers is
+    enough order on x86-64, and elsewhere the interpreter's work between the two makes it so in practice.
     """
 
     def __init__(self, fd: int, size: int) -> None:
@@ -29,7 +32,8 @@ class RingMemory:
         self.mask = size - 1
         try:
             self._consumer = mmap.mmap(fd, PAGE_SIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-            self._producer = mmap.mmap(fd, PAGE_SIZE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE_SIZE)
+            length = PAGE_SIZE + size + min(size, REPEATED_BYTES)
+            self._producer = mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE_SIZE)
         except OSError as error:
             raise failure(error.errno or 0, "map the ring buffer into memory") from None
         # Items of an unsigned long: one load, one store.
