@@ -167,6 +167,8 @@ class _Generator:
         if self.bools and self.rng.random() < 0.25:
             return self.rng.choice(self.bools)
         type = self.rng.choice(_TYPES)
+        if self.rng.random() < 0.15:
+            return self.b.compare(self.rng.choice((op.EQ, op.NE)), self.b.and_(self.pick(type), self.pick(type)), 0)
         return self.b.compare(self.rng.choice(_COMPARE), self.pick(type), self.pick(type))
 
     def load_input(self) -> None:

@@ -121,16 +121,45 @@ def branch(s: Selector, value: Value) -> None:
         phi_moves(s, taken, index)
         s.block.next = s.heads[taken]
         return
+    masked = _bit_test(s, test)
+    if masked is not None and test.op == op.EQ:  # there is a jump where bits are set, none where they are not
+        then, otherwise = otherwise, then
     yes = _edge(s, then, then.predecessors.index(s.ir_block))
     no = _edge(s, otherwise, _second(s, otherwise) if then is otherwise else otherwise.predecessors.index(s.ir_block))
     here = s.block
-    condition(s, test, yes[0])
+    if masked is not None:
+        _jump_if_set(s, masked, yes[0])
+    else:
+        condition(s, test, yes[0])
     here.next = no[0]
     for edge, target, index in (no, yes):
         if edge is not s.heads[target]:
             s.start(edge)
             phi_moves(s, target, index)
             edge.next = s.heads[target]
+
+
+def _bit_test(s: Selector, test: Value) -> Value | None:
+    """Return the `and` that a comparison with 0 looks at, where the machine can test bits without computing it."""
+    if test.op not in (op.EQ, op.NE) or test.args[1].op != op.CONST or test.args[1].attr:
+        return None
+    masked = test.args[0]
+    if masked.op != op.AND or s.uses[masked] > 1 or s.is_made(s.root(masked.args[0])):
+        return None
+    bits = masked.type.bits
+    if masked.args[1].op != op.CONST:
+        return masked if bits >= 32 else None  # above a narrow register's width there may be dirt
+    return masked if s.immediate(masked.args[1], wide=bits > 32) is not None else None
+
+
+def _jump_if_set(s: Selector, masked: Value, target: MachineBlock) -> None:
+    left, right = masked.args
+    imm = s.immediate(right, wide=masked.type.bits > 32)
+    kind = (o.JMP if masked.type.bits > 32 else o.JMP32) | o.JSET
+    if imm is not None:
+        s.put(kind | o.K, s.reg(left), imm=imm).target = target
+    else:
+        s.put(kind | o.X, s.reg(left), s.reg(right)).target = target
 
 
 def _second(s: Selector, target: Block) -> int:

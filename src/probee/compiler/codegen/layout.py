@@ -7,6 +7,8 @@ instructions.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from probee.compiler.codegen.machine import MachineBlock, MachineFunction, MachineInsn
 from probee.errors import ProbeeError
 from probee.formats.insn import opcode as o
@@ -80,6 +82,7 @@ def _reached(entry: MachineBlock) -> set[MachineBlock]:
 
 def finish(function: MachineFunction) -> list[MachineInsn]:
     """Return the function's instructions with `off` of every jump filled in, in slots."""
+    _move_ends(function)
     _copy_exits(function)
     blocks = function.blocks
     for block, following in zip(blocks, [*blocks[1:], None], strict=False):
@@ -100,6 +103,20 @@ def finish(function: MachineFunction) -> list[MachineInsn]:
             if not -0x8000 <= insn.off < 0x8000:
                 raise ProbeeError(f"{function.name} is too large: a jump spans {abs(insn.off)} instructions; split the program")
     return code
+
+
+def _move_ends(function: MachineFunction) -> None:
+    """Put an end that follows a jump to it to the very end, where that jump cannot be turned around (`if r1 & 4`)."""
+    blocks = function.blocks
+    moved = [
+        following
+        for block, following in pairwise(blocks)
+        if block.insns and block.insns[-1].target is following and following.next is None
+        and block.insns[-1].op & 0xF0 not in _INVERTED
+    ]  # fmt: skip
+    for block in dict.fromkeys(moved):
+        blocks.remove(block)
+        blocks.append(block)
 
 
 def _copy_exits(function: MachineFunction) -> None:

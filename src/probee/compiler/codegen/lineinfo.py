@@ -1,8 +1,8 @@
 """Type information of our own programs: func_info, without which the kernel takes no callbacks, and line_info, which puts
 source lines into the verifier's log.
 
-All programs of an object share one BTF.  Functions get neutral signatures (`long name(void *ctx)`), which the kernel
-does not check for the program types that we load.
+All programs of an object share one BTF.  Functions are described as `long name(void)`: the verifier takes arguments from
+what it sees, and complains in its log about pointer parameters that it cannot make sense of.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Debug:
         self._source = source
         self._btf = BtfBuilder()
         self._file = self._btf.string(source.name)
-        self._protos: dict[int, int] = {}
+        self._proto = 0
 
     def func_info(self, functions: list[tuple[int, Function]]) -> bytes:
         """Return the records of (slot, function)."""
@@ -39,13 +39,7 @@ class Debug:
         return self._btf.blob()
 
     def _function(self, function: Function) -> int:
+        if not self._proto:
+            self._proto = self._btf.func_proto(self._btf.integer("long int", 8, signed=True), [])
         linkage = LINKAGE_GLOBAL if function.kind == "program" else LINKAGE_STATIC
-        return self._btf.func(identifier(function.name), self._proto(len(function.parameters)), linkage)
-
-    def _proto(self, n_parameters: int) -> int:
-        if n_parameters not in self._protos:
-            number = self._btf.integer("long int", 8, signed=True)
-            context = self._btf.pointer(0)
-            parameters = [(f"arg{index}", number if index else context) for index in range(n_parameters)]
-            self._protos[n_parameters] = self._btf.func_proto(number, parameters)
-        return self._protos[n_parameters]
+        return self._btf.func(identifier(function.name), self._proto, linkage)

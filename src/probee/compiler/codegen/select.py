@@ -70,6 +70,7 @@ def _memory(rule: Callable[[Selector, Value], None], n_pointers: int) -> Callabl
 RULES: dict[str, Callable[[Selector, Value], None]] = {
     op.CONST: _nothing, op.MAP: _nothing, op.CALLBACK: _nothing, op.UNDEF: _nothing, op.ALLOCA: _nothing,
     op.PARAM: _nothing, op.PHI: _nothing, op.MAP_VALUE: _made_or_defined, op.LATE: _made_or_defined,
+    op.KSYM: _made_or_defined,
     op.ADD: arithmetic.simple, op.SUB: arithmetic.simple, op.MUL: arithmetic.simple,
     op.AND: arithmetic.simple, op.OR: arithmetic.simple, op.XOR: arithmetic.simple,
     op.SHL: arithmetic.shift, op.LSHR: arithmetic.shift, op.ASHR: arithmetic.shift,

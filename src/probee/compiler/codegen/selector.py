@@ -16,10 +16,10 @@ from probee.compiler.ir.unit import Block, FieldAccess, Function, Slot, Value
 from probee.errors import ProbeeError
 from probee.formats.insn import opcode as o
 from probee.formats.insn.insn import signed32
-from probee.formats.insn.ref import ConstRef, FuncRef, MapRef, MapValueRef
+from probee.formats.insn.ref import BtfIdRef, ConstRef, FuncRef, MapRef, MapValueRef
 
 _ALWAYS_MADE = frozenset((op.CONST, op.ALLOCA, op.MAP, op.CALLBACK, op.UNDEF))
-_MADE_ONCE = frozenset((op.LATE, op.MAP_VALUE))
+_MADE_ONCE = frozenset((op.LATE, op.MAP_VALUE, op.KSYM))
 
 
 class Place:
@@ -190,6 +190,8 @@ class Selector:
             self.put(o.OP_LD_IMM64, dst, o.PSEUDO_MAP_VALUE, ref=MapValueRef(name, offset), imm=offset << 32)
         elif operation == op.LATE:
             self.put(o.OP_LD_IMM64, dst, ref=ConstRef(value.attr))
+        elif operation == op.KSYM:
+            self.put(o.OP_LD_IMM64, dst, o.PSEUDO_BTF_ID, ref=BtfIdRef(value.attr, "var"))
         elif operation == op.CALLBACK:
             self.put(o.OP_LD_IMM64, dst, o.PSEUDO_FUNC, ref=FuncRef(value.attr))
         else:

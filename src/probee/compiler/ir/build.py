@@ -65,6 +65,9 @@ class Builder:
     def callback(self, name: str) -> Value:
         return self.emit(op.CALLBACK, FUNCTION, [], name)
 
+    def ksym(self, name: str, space: str = "percpu") -> Value:
+        return self.emit(op.KSYM, pointer(space), [], name)
+
     # -- 2. parameters
     def param(self, index: int) -> Value:
         return self.emit(op.PARAM, self.function.parameters[index], [], index)

@@ -13,6 +13,7 @@ MAP = "map"  #              attr: a map's name                        → map ha
 MAP_VALUE = "map_value"  #  attr: (array map's name, byte offset)     → pointer map
 LATE = "late"  #            attr: a late constant's name              → i64, known when the program is loaded
 CALLBACK = "callback"  #    attr: a function's name                   → function
+KSYM = "ksym"  #            attr: a kernel variable's name, from BTF  → pointer percpu or trusted
 UNDEF = "undef"  #          a value that nobody will look at          → T
 
 # 2. Parameters of the function
@@ -81,7 +82,9 @@ TERMINATORS = frozenset((JUMP, BRANCH, RETURN))
 PROVABLE = frozenset((LOAD_CONTEXT, LOAD_TRUSTED, CHECK_PACKET, CHECK_NULL, NON_NULL, BOUND))
 
 # May be removed when unused and merged with an equal one that dominates it
-PURE = ARITHMETIC | COMPARISONS | CONVERSIONS | frozenset((CONST, MAP, MAP_VALUE, LATE, CALLBACK, OFFSET, ADDRESS, POINTER, DISTANCE))
+PURE = ARITHMETIC | COMPARISONS | CONVERSIONS | frozenset(
+    (CONST, MAP, MAP_VALUE, LATE, CALLBACK, KSYM, OFFSET, ADDRESS, POINTER, DISTANCE)
+)
 
 # Has an effect beyond its value, or must stay where it is
 EFFECTS = TERMINATORS | frozenset((STORE, COPY, ZERO, ATOMIC, COMPARE_EXCHANGE, HELPER, CALL, KFUNC))

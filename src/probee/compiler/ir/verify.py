@@ -7,25 +7,12 @@ provable operations promise to the kernel's verifier.  It runs between passes in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from probee.compiler.ir import op
-from probee.compiler.ir.show import show_function, show_value
-from probee.compiler.ir.type import BOOL, DIRECT, FUNCTION, I32, I64, MAP, VOID, Type
-from probee.compiler.ir.unit import Block, Function, Slot, Unit, Value, connect
+from probee.compiler.ir.rule import RULES, Checker, IllegalIr
+from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
 from probee.errors import ProbeeError
 
-N_ARGUMENTS_MAX = 5
-
-
-class IllegalIr(ProbeeError):
-    """A front end or a pass has made IR that means nothing: an error of probee's, never of the user's."""
-
-    def __init__(self, function: Function, block: Block, value: Value | None, message: str) -> None:
-        text = show_function(function)  # numbers everything
-        where = f"b{block.id}" + (f": {show_value(value)}" if value is not None else "")
-        super().__init__(f"internal error: illegal IR in {function.name}, {where}: {message}; please report it\n{text}")
-        self.reason = message
+__all__ = ["IllegalIr", "verify", "verify_function"]
 
 
 def verify(unit: Unit) -> Unit:
@@ -44,7 +31,9 @@ def verify_function(function: Function, functions: dict[str, Function] | None = 
     for block in function.blocks:
         _check_block(function, block)
     connect(function)
-    _Checker(function, functions, unit).run()
+    check = Checker(function, functions, unit)
+    check.dominators = _dominators(function)
+    _check_values(check)
 
 
 def _check_block(function: Function, block: Block) -> None:
@@ -67,49 +56,33 @@ def _check_block(function: Function, block: Block) -> None:
             raise IllegalIr(function, block, block.values[-1], "a jump to the entry block")
 
 
-class _Checker:
-    def __init__(self, function: Function, functions: dict[str, Function] | None, unit: Unit | None) -> None:
-        self.function = function
-        self.functions = functions
-        self.unit = unit
-        self.block = function.entry
-
-    def run(self) -> None:
-        place = {
-            value: (block, index) for block in self.function.blocks for index, value in enumerate(block.values)
-        }
-        dominators = _dominators(self.function)
-        for block in self.function.blocks:
-            self.block = block
-            for index, value in enumerate(block.values):
-                rule = RULES.get(value.op)
-                if rule is None:
-                    self.fail(value, "there is no such operation")
-                else:
-                    rule(self, value)
-                self._check_dominance(value, block, index, place, dominators)
-
-    def fail(self, value: Value, message: str) -> None:
-        raise IllegalIr(self.function, self.block, value, message)
-
-    def want(self, value: Value, condition: bool, message: str) -> None:
-        if not condition:
-            raise IllegalIr(self.function, self.block, value, message)
-
-    def _check_dominance(
-        self, value: Value, block: Block, index: int, place: dict[Value, tuple[Block, int]],
-        dominators: dict[Block, set[Block]],
-    ) -> None:  # fmt: skip
-        for number, arg in enumerate(value.args):
-            if arg not in place:
-                self.fail(value, f"argument {number} is in no block")
-            home, at = place[arg]
-            if value.op == op.PHI:
-                self.want(value, home in dominators[block.predecessors[number]], f"argument {number} may not be there yet")
-            elif home is block:
-                self.want(value, at < index, f"argument {number} comes later")
+def _check_values(check: Checker) -> None:
+    """Apply the rules, and look whether every definition is there before its uses."""
+    place = {value: (block, index) for block in check.function.blocks for index, value in enumerate(block.values)}
+    for block in check.function.blocks:
+        check.block = block
+        for index, value in enumerate(block.values):
+            rule = RULES.get(value.op)
+            if rule is None:
+                check.fail(value, "there is no such operation")
             else:
-                self.want(value, home in dominators[block], f"argument {number} may not be there yet")
+                rule(check, value)
+            _check_arguments(check, value, index, place)
+
+
+def _check_arguments(check: Checker, value: Value, index: int, place: dict[Value, tuple[Block, int]]) -> None:
+    block = check.block
+    for number, arg in enumerate(value.args):
+        if arg not in place:
+            check.fail(value, f"argument {number} is in no block")
+        home, at = place[arg]
+        if value.op == op.PHI:
+            there = home in check.dominators[block.predecessors[number]]
+            check.want(value, there, f"argument {number} may not be there yet")
+        elif home is block:
+            check.want(value, at < index, f"argument {number} comes later")
+        else:
+            check.want(value, home in check.dominators[block], f"argument {number} may not be there yet")
 
 
 def _dominators(function: Function) -> dict[Block, set[Block]]:
@@ -126,340 +99,3 @@ def _dominators(function: Function) -> dict[Block, set[Block]]:
                 result[block] = found
                 changed = True
     return result
-
-
-# -- the rules, in the order of op.py's groups
-
-
-def _args(check: _Checker, value: Value, n: int) -> None:
-    check.want(value, len(value.args) == n, f"takes {n} arguments")
-
-
-def _const(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    kind = value.type.kind
-    check.want(value, kind in ("int", "bool", "pointer"), "a constant is an int, a bool or null")
-    check.want(value, isinstance(value.attr, int), "its number is not an int")
-    check.want(value, 0 <= value.attr < 1 << value.type.bits, "its number does not fit its type, unsigned")
-    check.want(value, kind != "pointer" or (value.attr == 0 and value.type.nullable), "the only constant pointer is null")
-
-
-def _map(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    check.want(value, value.type is MAP, "is a map handle")
-    _known_map(check, value, value.attr)
-
-
-def _map_value(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    check.want(value, value.type.space == "map" and not value.type.nullable, "is a pointer to a map's value")
-    name, offset = value.attr
-    _known_map(check, value, name)
-    if check.unit is not None:
-        check.want(value, 0 <= offset < check.unit.maps[name].value_size, "its offset is outside the map's value")
-
-
-def _known_map(check: _Checker, value: Value, name: object) -> None:
-    check.want(value, check.unit is None or name in check.unit.maps, f"there is no map {name!r}")
-
-
-def _late(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    check.want(value, value.type is I64, "a late constant is an i64")
-    check.want(value, check.unit is None or value.attr in check.unit.constants, f"there is no late constant {value.attr!r}")
-
-
-def _callback(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    check.want(value, value.type is FUNCTION, "is a function")
-    if check.functions is not None:
-        target = check.functions.get(value.attr)
-        check.want(value, target is not None and target.kind == "callback", f"there is no callback {value.attr!r}")
-
-
-def _undef(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    check.want(value, value.type is not VOID, "has a type")
-
-
-def _param(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    parameters = check.function.parameters
-    check.want(value, 0 <= value.attr < len(parameters), "there is no such parameter")
-    check.want(value, value.type is parameters[value.attr], f"the parameter is of type {parameters[value.attr]}")
-
-
-def _arithmetic(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    logical = value.type is BOOL and value.op in (op.AND, op.OR, op.XOR)
-    check.want(value, value.type.is_int or logical, "is an int")
-    for arg in value.args:
-        check.want(value, arg.type is value.type, f"an operand is {arg.type}, the result {value.type}")
-
-
-def _comparison(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    left, right = value.args[0].type, value.args[1].type
-    check.want(value, value.type is BOOL, "is a bool")
-    both = left.is_pointer and right.is_pointer
-    check.want(value, left.is_int or left is BOOL or both, f"does not compare {left}")
-    if both:
-        check.want(value, _comparable(value, left, right), f"pointers to {left.space} and {right.space} do not compare")
-    else:
-        check.want(value, left is right, f"compares {left} with {right}")
-
-
-def _comparable(value: Value, left: Type, right: Type) -> bool:
-    if left.space == right.space:
-        return True
-    if any(arg.op == op.CONST for arg in value.args):
-        return value.op in (op.EQ, op.NE)
-    return {left.space, right.space} in ({"packet", "packet_end"}, {"trusted", "kernel"})
-
-
-def _extension(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    source = value.args[0].type
-    check.want(value, value.type.is_int, "is an int")
-    check.want(value, source.is_int or (source is BOOL and value.op == op.ZEXT), f"does not extend {source}")
-    check.want(value, source.bits < value.type.bits, f"{source} is not narrower than {value.type}")
-
-
-def _truncation(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.type.is_int and value.args[0].type.is_int, "is for ints")
-    check.want(value, value.args[0].type.bits > value.type.bits, f"{value.args[0].type} is not wider than {value.type}")
-
-
-def _bswap(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.type.is_int and value.type.bits > 8, "is for i16, i32 and i64")
-    check.want(value, value.args[0].type is value.type, "keeps the type")
-
-
-def _offset(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    base, by = value.args
-    check.want(value, value.type.is_pointer and not value.type.nullable, "is a pointer, never null")
-    check.want(value, base.type is value.type, f"goes from {base.type} to {value.type}")
-    check.want(value, by.type is I64, "the offset is an i64")
-    if value.type.space in ("context", "trusted", "percpu", "packet_end"):
-        check.want(value, by.op == op.CONST and value.type.space != "packet_end", "only constant offsets are provable here")
-
-
-def _address(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.type is I64 and value.args[0].type.is_pointer, "makes an i64 of a pointer")
-
-
-def _pointer(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.args[0].type is I64, "makes a pointer of an i64")
-    check.want(value, value.type.space in ("kernel", "user") and not value.type.nullable, "points to kernel or user memory")
-
-
-def _distance(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    spaces = {arg.type.space for arg in value.args}
-    check.want(value, value.type is I64 and spaces <= {"packet", "packet_end"}, "is between packet pointers")
-
-
-def _alloca(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    slot = value.attr
-    check.want(value, isinstance(slot, Slot) and slot.size > 0, "reserves a slot of at least one byte")
-    check.want(value, slot.align in (1, 2, 4, 8), "is aligned to 1, 2, 4 or 8")
-    check.want(value, value.type.space == "stack" and not value.type.nullable, "is a pointer to the stack")
-
-
-def _reachable(check: _Checker, value: Value, base: Value, spaces: frozenset[str]) -> None:
-    check.want(value, base.type.is_pointer, f"needs a pointer, not {base.type}")
-    check.want(value, not base.type.nullable, "the pointer may be null: check_null and non_null first")
-    check.want(value, base.type.space in spaces, f"does not reach {base.type.space} memory")
-
-
-_READABLE = DIRECT | {"kernel", "user"}
-_INT_POINTERS = frozenset(("kernel", "user"))
-
-
-def _load(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.type.is_int or value.type.is_pointer or value.type is BOOL, "loads an int, a bool or a pointer")
-    check.want(value, isinstance(value.attr, int), "has no offset")
-    _reachable(check, value, value.args[0], _READABLE)
-
-
-def _store(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    check.want(value, value.type is VOID, "has no result")
-    what = value.args[1].type
-    check.want(value, what.is_int or what.is_pointer or what is BOOL, f"does not store {what}")
-    check.want(value, isinstance(value.attr, int), "has no offset")
-    _reachable(check, value, value.args[0], DIRECT)
-
-
-def _copy(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    _reachable(check, value, value.args[0], DIRECT)
-    _reachable(check, value, value.args[1], _READABLE)
-    check.want(value, len(value.attr) == 3 and value.attr[2] > 0, "attr is (offset in to, offset in from, size)")
-
-
-def _zero(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    _reachable(check, value, value.args[0], DIRECT)
-    check.want(value, len(value.attr) == 2 and value.attr[1] > 0, "attr is (offset, size)")
-
-
-def _atomic(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    _reachable(check, value, value.args[0], DIRECT - {"packet"})
-    operation, _, fetch = value.attr
-    operand = value.args[1].type
-    check.want(value, operand in (I32, I64), f"is on i32 or i64, not {operand}")
-    check.want(value, operation in ("add", "or", "and", "xor", "xchg"), f"there is no atomic {operation}")
-    check.want(value, value.type is (operand if fetch else VOID), "gives the old value when it fetches, else nothing")
-
-
-def _compare_exchange(check: _Checker, value: Value) -> None:
-    _args(check, value, 3)
-    _reachable(check, value, value.args[0], DIRECT - {"packet"})
-    check.want(value, value.type in (I32, I64), "is on i32 or i64")
-    check.want(value, value.args[1].type is value.type and value.args[2].type is value.type, "is on one type")
-
-
-def _load_context(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    base = value.args[0]
-    check.want(value, base.type.space == "context", "reads the context only")
-    check.want(value, base.op == op.PARAM, "the verifier wants the context pointer itself, not a copy out of a phi")
-
-
-def _load_trusted(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    _reachable(check, value, value.args[0], frozenset(("trusted",)))
-
-
-def _check_packet(check: _Checker, value: Value) -> None:
-    _args(check, value, 2)
-    check.want(value, value.type is BOOL, "is a bool")
-    check.want(value, value.args[0].type.space == "packet", "checks a packet pointer")
-    check.want(value, value.args[1].type.space == "packet_end", "against the packet's end")
-    check.want(value, isinstance(value.attr, int) and 0 < value.attr <= 0xFFFF, "for 1 to 65535 bytes")
-
-
-def _check_null(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.type is BOOL, "is a bool")
-    check.want(value, value.args[0].type.is_pointer, "checks a pointer")
-
-
-def _non_null(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    source = value.args[0]
-    check.want(value, source.type.nullable, "its argument is not nullable")
-    check.want(value, value.type.space == source.type.space and not value.type.nullable, "keeps the space")
-    check.want(value, _known_non_null(check, source), "no check_null that is known true leads here")
-
-
-def _known_non_null(check: _Checker, pointer: Value) -> bool:
-    """Return whether a branch on check_null(pointer), or a comparison with null, dominates the current block."""
-    block = check.block
-    seen = {block}
-    while len(block.predecessors) == 1:
-        before = block.predecessors[0]
-        last = before.values[-1]
-        if last.op == op.BRANCH and _proves(last, block, pointer):
-            return True
-        block = before
-        if block in seen:
-            break
-        seen.add(block)
-    return _proved_by_dominator(check, pointer)
-
-
-def _proved_by_dominator(check: _Checker, pointer: Value) -> bool:
-    """The general case: some block that only a proving edge enters dominates the current one."""
-    dominators = _dominators(check.function)[check.block]
-    for block in dominators:
-        if len(block.predecessors) == 1:
-            last = block.predecessors[0].values[-1]
-            if last.op == op.BRANCH and _proves(last, block, pointer):
-                return True
-    return False
-
-
-def _proves(branch: Value, taken: Block, pointer: Value) -> bool:
-    then, otherwise = branch.attr
-    if then is otherwise:
-        return False
-    test = branch.args[0]
-    if test.op == op.CHECK_NULL and test.args[0] is pointer:
-        return taken is then
-    if test.op in (op.EQ, op.NE) and pointer in test.args and any(arg.op == op.CONST for arg in test.args):
-        return taken is (then if test.op == op.NE else otherwise)
-    return False
-
-
-def _bound(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.type is I64 and value.args[0].type is I64, "is an i64")
-    check.want(value, isinstance(value.attr, int) and 0 <= value.attr < 1 << 63, "has a maximum")
-
-
-def _call(check: _Checker, value: Value) -> None:
-    check.want(value, len(value.args) <= N_ARGUMENTS_MAX, "takes at most 5 arguments")
-    check.want(value, all(arg.type is not VOID for arg in value.args), "an argument has no value")
-    if value.op == op.CALL and check.functions is not None:
-        target = check.functions.get(value.attr)
-        check.want(value, target is not None and target.kind == "subprogram", f"there is no subprogram {value.attr!r}")
-        assert target is not None
-        check.want(value, len(value.args) == len(target.parameters), f"{value.attr} has {len(target.parameters)} parameters")
-        for arg, type in zip(value.args, target.parameters, strict=False):
-            check.want(value, arg.type is type, f"an argument is {arg.type}, the parameter {type}")
-        check.want(value, value.type in (target.result, VOID), f"{value.attr} returns {target.result}")
-
-
-def _phi(check: _Checker, value: Value) -> None:
-    predecessors = check.block.predecessors
-    check.want(value, len(value.args) == len(predecessors), f"has {len(predecessors)} predecessors")
-    check.want(value, value.type is not VOID and value.type not in (MAP, FUNCTION), "is an int, a bool or a pointer")
-    check.want(value, value.type.space not in ("context", "percpu"), f"no phi of {value.type.space} pointers")
-    for arg in value.args:
-        same_space = arg.type.is_pointer and arg.type.space == value.type.space
-        weaker = same_space and value.type.nullable
-        check.want(value, arg.type is value.type or weaker, f"joins {arg.type} into {value.type}")
-
-
-def _jump(check: _Checker, value: Value) -> None:
-    _args(check, value, 0)
-    check.want(value, isinstance(value.attr, Block), "goes to a block")
-
-
-def _branch(check: _Checker, value: Value) -> None:
-    _args(check, value, 1)
-    check.want(value, value.args[0].type is BOOL, "is on a bool")
-    check.want(value, len(value.attr) == 2, "has two ways")
-
-
-def _return(check: _Checker, value: Value) -> None:
-    result = check.function.result
-    if result is VOID:
-        _args(check, value, 0)
-    else:
-        check.want(value, len(value.args) <= 1, "returns one value")
-        check.want(value, not value.args or value.args[0].type is result, f"the function returns {result}")
-
-
-RULES: dict[str, Callable[[_Checker, Value], None]] = {
-    op.CONST: _const, op.MAP: _map, op.MAP_VALUE: _map_value, op.LATE: _late, op.CALLBACK: _callback, op.UNDEF: _undef,
-    op.PARAM: _param, **dict.fromkeys(op.ARITHMETIC, _arithmetic), **dict.fromkeys(op.COMPARISONS, _comparison),
-    op.ZEXT: _extension, op.SEXT: _extension, op.TRUNC: _truncation, op.BSWAP: _bswap,
-    op.OFFSET: _offset, op.ADDRESS: _address, op.POINTER: _pointer, op.DISTANCE: _distance,
-    op.ALLOCA: _alloca, op.LOAD: _load, op.STORE: _store, op.COPY: _copy, op.ZERO: _zero, op.ATOMIC: _atomic,
-    op.COMPARE_EXCHANGE: _compare_exchange,
-    op.LOAD_CONTEXT: _load_context, op.LOAD_TRUSTED: _load_trusted, op.CHECK_PACKET: _check_packet,
-    op.CHECK_NULL: _check_null, op.NON_NULL: _non_null, op.BOUND: _bound,
-    op.HELPER: _call, op.CALL: _call, op.KFUNC: _call,
-    op.PHI: _phi, op.JUMP: _jump, op.BRANCH: _branch, op.RETURN: _return,
-}  # fmt: skip

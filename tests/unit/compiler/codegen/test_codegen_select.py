@@ -141,6 +141,14 @@ CASES: dict[str, tuple[Callable[[Builder], Value | None], list[str]]] = {
     "the int results of map helpers are widened": (
         lambda b: b.helper("map_delete_elem", b.map("data"), b.alloca(4)),
         ["r1 = map[data] ll", "r2 = r10", "r2 += -8", "call map_delete_elem", "r0 <<= 32", "r0 s>>= 32", "exit"]),
+    "a bit test": (
+        lambda b: _branch(b, b.compare(op.NE, b.and_(data(b, I32), 0x40), 0)),
+        ["r1 = *(u32 *)(r1 + 0)", "if w1 & 64 goto +2", "r0 = 2", "exit", "r0 = 1", "exit"]),
+    "a bit test the other way round": (
+        lambda b: _branch(b, b.compare(op.EQ, b.and_(data(b, I64), 0x40), 0)),
+        ["r1 = *(u64 *)(r1 + 0)", "if r1 & 64 goto +2", "r0 = 1", "exit", "r0 = 2", "exit"]),
+    "a kernel variable": (
+        lambda b: b.helper("this_cpu_ptr", b.ksym("runqueues")), ["r1 = btf[var runqueues] ll", "call this_cpu_ptr", "exit"]),
     "a late constant": (lambda b: b.late("boot"), ["r0 = const[boot] ll", "exit"]),
 }  # fmt: skip
 

@@ -8,9 +8,10 @@ import pytest
 
 from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
+from probee.compiler.ir.rule import RULES
 from probee.compiler.ir.type import BOOL, FUNCTION, I8, I16, I32, I64, MAP, VOID, Type, pointer
 from probee.compiler.ir.unit import Function, Program, Unit, Value
-from probee.compiler.ir.verify import RULES, IllegalIr, verify, verify_function
+from probee.compiler.ir.verify import IllegalIr, verify, verify_function
 from probee.model.spec import MapSpec, MapType, ProgramType
 
 NULLABLE = pointer("map", nullable=True)
@@ -196,6 +197,7 @@ ILLEGAL: dict[str, tuple[Callable[[Builder], object], str]] = {
     "no such callback": (lambda b: b.callback("nowhere"), "no callback"),
     "no such subprogram": (lambda b: b.call("nowhere"), "no subprogram"),
     "map value out of bounds": (lambda b: b.map_value("m", 8), "outside"),
+    "kernel variable in user memory": (lambda b: b.ksym("runqueues", "user"), "percpu or trusted"),
     "no such parameter": (lambda b: b.emit(op.PARAM, I64, [], 7), "no such parameter"),
     "parameter of another type": (lambda b: b.emit(op.PARAM, I64, [], 0), "of type"),
     "undef of void": (lambda b: b.emit(op.UNDEF, VOID, []), "type"),
