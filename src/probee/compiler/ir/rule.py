@@ -375,7 +375,8 @@ def _return(check: Checker, value: Value) -> None:
 
 RULES: dict[str, Callable[[Checker, Value], None]] = {
     op.CONST: _const, op.MAP: _map, op.MAP_VALUE: _map_value, op.LATE: _late, op.CALLBACK: _callback,
-    op.KSYM: _ksym, op.UNDEF: _undef, op.PARAM: _param, **dict.fromkeys(op.ARITHMETIC, _arithmetic), **dict.fromkeys(op.COMPARISONS, _comparison),
+    op.KSYM: _ksym, op.UNDEF: _undef,
+    op.PARAM: _param, **dict.fromkeys(op.ARITHMETIC, _arithmetic), **dict.fromkeys(op.COMPARISONS, _comparison),
     op.ZEXT: _extension, op.SEXT: _extension, op.TRUNC: _truncation, op.BSWAP: _bswap,
     op.OFFSET: _offset, op.ADDRESS: _address, op.POINTER: _pointer, op.DISTANCE: _distance,
     op.ALLOCA: _alloca, op.LOAD: _load, op.STORE: _store, op.COPY: _copy, op.ZERO: _zero, op.ATOMIC: _atomic,
