@@ -1,0 +1,72 @@
+"""Removes what nobody uses: values, calls of helpers that only tell something, slots that are written and never read.
+
+Marks from what has an effect; what is not marked goes.  A write to a slot has an effect only if the slot is read
+somewhere, or its address goes where this pass cannot see it read.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.ir import op
+from probee.compiler.ir.unit import Function, Unit, Value
+
+# Helpers whose result is all they do
+TELLING = frozenset((
+    "get_current_pid_tgid", "get_current_uid_gid", "get_current_task", "get_current_task_btf", "get_smp_processor_id",
+    "get_numa_node_id", "get_current_cgroup_id", "get_current_ancestor_cgroup_id", "ktime_get_ns", "ktime_get_boot_ns",
+    "ktime_get_tai_ns", "ktime_get_coarse_ns", "jiffies64", "get_prandom_u32", "get_func_ip", "get_attach_cookie",
+    "get_func_arg_cnt", "map_lookup_elem", "map_lookup_percpu_elem", "per_cpu_ptr", "this_cpu_ptr", "task_pt_regs",
+))  # fmt: skip
+_WRITES = frozenset((op.STORE, op.ZERO, op.COPY))
+
+
+def run(function: Function, unit: Unit) -> bool:
+    """Remove the unused; return whether there was any."""
+    marked = _Marks(function).run()
+    changed = False
+    for block in function.blocks:
+        kept = [value for value in block.values if value in marked]
+        if len(kept) != len(block.values):
+            block.values = kept
+            changed = True
+    if changed and function.fields:
+        function.fields = {value: field for value, field in function.fields.items() if value in marked}
+    return changed
+
+
+class _Marks:
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.marked: set[Value] = set()
+        self.writes: dict[Value, list[Value]] = {}  # alloca → the writes to it, which wait for a reader
+
+    def run(self) -> set[Value]:
+        work: list[Value] = []
+        for block in self.function.blocks:
+            for value in block.values:
+                if value.op not in op.EFFECTS:
+                    continue
+                slot = root_slot(value.args[0]) if value.op in _WRITES else None
+                if slot is not None:
+                    self.writes.setdefault(slot, []).append(value)
+                elif value.op != op.HELPER or value.attr not in TELLING:
+                    work.append(value)
+        self._mark(work)
+        return self.marked
+
+    def _mark(self, work: list[Value]) -> None:
+        marked = self.marked
+        while work:
+            value = work.pop()
+            if value in marked:
+                continue
+            marked.add(value)
+            work += value.args
+            if value.op == op.ALLOCA:
+                work += self.writes.pop(value, ())
+
+
+def root_slot(pointer: Value) -> Value | None:
+    """Return the alloca that a pointer surely points into, None when that is not known."""
+    while pointer.op == op.OFFSET:
+        pointer = pointer.args[0]
+    return pointer if pointer.op == op.ALLOCA else None
