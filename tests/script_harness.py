@@ -127,6 +127,7 @@ class _LiveMap:
         self.spec = spec
         self.model = model
         self.key_size = spec.key_size
+        self.value_size = spec.value_size
 
     def read_all(self) -> list[tuple[bytes, bytes]]:
         return [(key, value if isinstance(value, bytes) else b"".join(value)) for key, value in self.model.items().items()]

@@ -68,8 +68,11 @@ def lower(low: Lowerer, node: ast.Call, target: Place | None) -> Value | None:
 
 def aggregate(low: Lowerer, info: MapInfo, target: ast.MapRef | ast.MapAccess, call: ast.Expr) -> None:
     """`@m[k] = count()` and its kin: update this CPU's part."""
-    while isinstance(call, (ast.Argument, ast.Expansion)):
-        call = call.value if isinstance(call, ast.Argument) else call.body
+    while isinstance(call, (ast.Argument, ast.Expansion, ast.Block)):
+        if isinstance(call, ast.Block):
+            call = low.statements_of(call)
+        else:
+            call = call.value if isinstance(call, ast.Argument) else call.body
     if not isinstance(call, ast.Call):
         raise CompileError(f"an aggregation must be assigned directly to @{info.name}", call.span)
     b, kind = low.b, call.name

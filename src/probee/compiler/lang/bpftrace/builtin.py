@@ -279,18 +279,21 @@ def stack_type(resolver: Resolver, node: ast.Identifier | ast.Call, mode: str = 
 
 
 def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    """Put the id of the current stack where it is wanted; a negative one means that it was not captured."""
+    """Put the id of the current stack where it is wanted; a negative one means that it was not captured.
+
+    All stacks of one size share a map: the runtime knows it by the size of its values.
+    """
     from probee.model.spec import MapSpec, MapType
 
     assert target is not None
     b, type = low.b, node.type
-    name, build_id = t.spell(type), type.mode == "build_id"
+    build_id = type.mode == "build_id"
+    size = (32 if build_id else 8) * max(type.count, 1)  # struct bpf_stack_build_id, or an address
+    name = f"stack_{'ids_' if build_id else ''}{type.count}"
     if name not in low.unit.maps:
-        size = (32 if build_id else 8) * max(type.count, 1)  # struct bpf_stack_build_id, or an address
         entries = low.script.config.number("max_map_keys") * 4
         flags = BUILD_ID_MAP if build_id else 0
-        value = t.value_type(type)
-        low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, size, entries, flags=flags, role="stack", value=value)
+        low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, size, entries, flags=flags, role="stack")
     found = b.helper("get_stackid", context_of(low, node), b.map(name), b.const(0 if type.kind == "kstack" else USER_STACK))
     place.store(b, target.at(0, t.INT64), b.resize(found, I64, signed=True))
     if type.kind == "ustack":

@@ -25,6 +25,7 @@ RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
     "missing_probes", "license",
 )  # fmt: skip
+PASS_FEATURES = ("probe_read_kernel", "atomic_fetch", "insn_v4")  # what passes and codegen choose instructions by
 PID_FILTERED = frozenset(("kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit"))
 _RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older kernels: task, interrupt, NMI
 
@@ -187,6 +188,7 @@ def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
 
 def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
     unit = Unit()
+    unit.features = frozenset(name for name in PASS_FEATURES if script.target.has_feature(name))
     unit.options = {key: script.config.values[key] for key in RUNTIME_OPTIONS}
     for info in script.maps.values():
         if info.value is None:

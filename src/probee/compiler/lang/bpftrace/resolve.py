@@ -75,7 +75,7 @@ class Resolver:
         try:
             for statement in node.statements:
                 self.attempt(self.statement, statement)
-            return self.expr(node.value, statement=True) if node.value is not None else t.NONE
+            return self.expr(node.value) if node.value is not None else t.NONE
         finally:
             self.scopes.pop()
 
