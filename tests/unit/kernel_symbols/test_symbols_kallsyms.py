@@ -76,6 +76,13 @@ def test_addresses_of_a_large_file_are_indexed_piece_by_piece(tmp_path: Path) ->
         assert symbols.resolve(0xFFFFFFFF81000000 + 16 * n + 3).symbol == f"function_{n}"
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (0, 1, 5, 3, 4, 2), (5, 4, 3, 2, 1, 0), (0, 4, 1, 5, 2, 3), (1, 0, 2, 3, 4, 5)])
+def test_addresses_may_come_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
+    lines = [f"{0xFFFFFFFF81000000 + 16 * n:016x} t function_{n}\n" for n in order]
+    symbols = Kallsyms(written(tmp_path, "".join(lines)))
+    assert [symbols.resolve(0xFFFFFFFF81000000 + 16 * n + 3).symbol for n in range(6)] == [f"function_{n}" for n in range(6)]
+
+
 def test_a_file_without_a_last_newline_is_read_to_its_end(tmp_path: Path) -> None:
     symbols = Kallsyms(written(tmp_path, "ffffffff81000000 T first\nffffffff81000010 T last"))
     assert symbols.resolve(0xFFFFFFFF81000012).symbol == "last"

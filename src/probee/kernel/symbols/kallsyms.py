@@ -7,11 +7,12 @@ with bytes.find; addresses become sorted arrays at the first question about one.
 
 from __future__ import annotations
 
+import os
 import sys
 from array import array
 from binascii import unhexlify
 from bisect import bisect_left, bisect_right
-from itertools import accumulate
+from itertools import accumulate, compress, count
 from operator import gt
 
 from probee.errors import FormatError, PermissionMissing
@@ -36,23 +37,35 @@ class Kallsyms:
 
     def __init__(self, path: str = PATH) -> None:
         self.path = path
-        self._data = b""
+        self._data = bytearray()
         self._addresses: array[int] | None = None  # sorted
         self._starts: array[int] = array("I")  # where in the data the line of each address begins
 
     @property
-    def data(self) -> bytes:
+    def data(self) -> bytearray:
         """The text of the file, with a newline on both sides of every line."""
         if not self._data:
+            self._data += b"\n"
             try:
-                with open(self.path, "rb", buffering=0) as file:
-                    text = file.read()
-                self._data = b"\n" + text + (b"" if text.endswith(b"\n") else b"\n")
+                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except PermissionError as error:
                 raise PermissionMissing(error.errno or 0, f"open({self.path})", self._hidden()) from None
             except FileNotFoundError:
-                self._data = b"\n"
+                return self._data
+            with open(fd, "rb", buffering=0) as file:
+                while piece := file.read(_PIECE):  # in place: a second copy would be 10 MB
+                    self._data += piece
+            if not self._data.endswith(b"\n"):
+                self._data += b"\n"
         return self._data
+
+    def _pieces(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield the file in pieces, so that few lines exist at a time: (where it begins in the data, its lines)."""
+        data, at = self.data, 1
+        while at < len(data):
+            end = data.rfind(b"\n", at, at + _PIECE) + 1 or data.find(b"\n", at) + 1
+            yield at, bytes(data[at:end]).splitlines(keepends=True)
+            at = end
 
     # -- by name
 
@@ -127,26 +140,25 @@ class Kallsyms:
     def _index(self) -> array[int]:
         if self._addresses is None:
             addresses, starts = self._scan()
-            if any(map(gt, addresses, memoryview(addresses)[1:])):  # before Linux 6.2, and always with modules
-                order = sorted(range(len(addresses)), key=addresses.__getitem__)
-                addresses = array("Q", map(addresses.__getitem__, order))
-                starts = array("I", map(starts.__getitem__, order))
+            broken = next(compress(count(1), map(gt, addresses, memoryview(addresses)[1:])), 0)
+            if broken:  # modules: they are the file's end, and seldom in order
+                sorted_end = bisect_left(addresses, min(addresses[broken:]), 0, broken)
+                order = sorted(range(sorted_end, len(addresses)), key=addresses.__getitem__)
+                addresses[sorted_end:] = array("Q", map(addresses.__getitem__, order))
+                starts[sorted_end:] = array("I", map(starts.__getitem__, order))
             first = bisect_left(addresses, _KERNEL_HALF)
             self._addresses, self._starts = addresses[first:], starts[first:]
         return self._addresses
 
     def _scan(self) -> tuple[array[int], array[int]]:
-        """Return the address and the start of every line, piece by piece so that few lines exist at a time."""
-        data, addresses, starts, at = self.data, array("Q"), array("I"), 1
-        while at < len(data):
-            end = data.rfind(b"\n", at, at + _PIECE) + 1 or data.find(b"\n", at) + 1 or len(data)
-            lines = data[at:end].splitlines(keepends=True)
+        """Return the address and the start of every line."""
+        addresses, starts = array("Q"), array("I")
+        for start, lines in self._pieces():
             try:
                 addresses.frombytes(unhexlify(b"".join([line[:16] for line in lines])))
             except ValueError:
                 raise FormatError(f"{self.path} has a line that does not begin with an address") from None
-            starts.extend(accumulate(map(len, lines[:-1]), initial=at))
-            at = end
+            starts.extend(accumulate(map(len, lines[:-1]), initial=start))
         if sys.byteorder == "little":
             addresses.byteswap()
         return addresses, starts
@@ -160,8 +172,8 @@ class Kallsyms:
 
     def symbols(self) -> Iterator[tuple[str, str, str]]:
         """Yield (name, type letter, module) of all symbols; module is "" for vmlinux."""
-        for line in self.data.decode("utf-8", "replace").split("\n"):
-            if line:
-                rest, _, module = line.partition("\t")
+        for _, lines in self._pieces():
+            for line in lines:
+                rest, _, module = line[:-1].decode("utf-8", "replace").partition("\t")
                 _, letter, name = rest.split(" ", 2)
                 yield name, letter, module[1:-1]
