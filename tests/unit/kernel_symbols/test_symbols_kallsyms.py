@@ -76,9 +76,9 @@ def test_addresses_of_a_large_file_are_indexed_piece_by_piece(tmp_path: Path) ->
         assert symbols.resolve(0xFFFFFFFF81000000 + 16 * n + 3).symbol == f"function_{n}"
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (0, 1, 5, 3, 4, 2), (5, 4, 3, 2, 1, 0), (0, 4, 1, 5, 2, 3), (1, 0, 2, 3, 4, 5)])
-def test_addresses_may_come_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
-    lines = [f"{0xFFFFFFFF81000000 + 16 * n:016x} t function_{n}\n" for n in order]
+@pytest.mark.parametrize("order", ["012345", "015342", "543210", "041523", "102345"])
+def test_addresses_may_come_in_any_order(tmp_path: Path, order: str) -> None:
+    lines = [f"{0xFFFFFFFF81000000 + 16 * int(n):016x} t function_{n}\n" for n in order]
     symbols = Kallsyms(written(tmp_path, "".join(lines)))
     assert [symbols.resolve(0xFFFFFFFF81000000 + 16 * n + 3).symbol for n in range(6)] == [f"function_{n}" for n in range(6)]
 
