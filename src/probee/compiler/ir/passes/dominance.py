@@ -41,14 +41,15 @@ def immediate_dominators(order: list[Block]) -> list[int]:
             best = -1
             for other in incoming[number]:
                 if idom[other] >= 0:
-                    best = other if best < 0 else _meet(idom, best, other)
+                    best = other if best < 0 else meet(idom, best, other)
             if best != idom[number]:
                 idom[number] = best
                 changed = True
     return idom
 
 
-def _meet(idom: list[int], left: int, right: int) -> int:
+def meet(idom: list[int], left: int, right: int) -> int:
+    """Return the nearest common dominator of two blocks."""
     while left != right:
         while left > right:
             left = idom[left]

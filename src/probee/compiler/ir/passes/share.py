@@ -7,25 +7,20 @@ stored, converted or passed to a function is in use everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from probee.compiler.ir import op
-from probee.compiler.ir.unit import Function, Slot, Unit, Value, connect, replace
+from probee.compiler.ir.passes.dominance import reverse_postorder
+from probee.compiler.ir.unit import Function, Slot, Value, connect, replace
 
 # operations whose pointer arguments are only used, not kept
 _USES = frozenset((op.LOAD, op.ZERO, op.COPY, op.HELPER, op.OFFSET))
 
 
-def share(unit: Unit) -> Unit:
-    """Merge allocas in every function."""
-    for program in unit.programs:
-        for function in program.functions:
-            share_allocas(function)
-    return unit
-
-
-def share_allocas(function: Function) -> bool:
-    """Merge the allocas of one function; returns whether any went away."""
+def share_allocas(function: Function, apart: set[Value] | frozenset[Value] = frozenset()) -> bool:
+    """Merge the allocas of one function but for those `apart`; returns whether any went away."""
     connect(function)
-    allocas = [value for value in function.entry.values if value.op == op.ALLOCA]
+    allocas = [value for value in function.entry.values if value.op == op.ALLOCA and value not in apart]
     if len(allocas) < 2:
         return False
     number = {value: index for index, value in enumerate(allocas)}
@@ -44,7 +39,7 @@ def _mentions(function: Function, number: dict[Value, int]) -> tuple[dict[Value,
     of: dict[Value, int] = {value: 1 << index for value, index in number.items()}
     mentions: dict[Value, int] = {}
     escaped = 0
-    for block in _in_order(function):
+    for block in reverse_postorder(function):
         for value in block.values:
             bits = 0
             for index, arg in enumerate(value.args):
@@ -61,28 +56,9 @@ def _mentions(function: Function, number: dict[Value, int]) -> tuple[dict[Value,
     return mentions, escaped
 
 
-def _in_order(function: Function) -> list:  # type: ignore[type-arg]
-    """Blocks in an order in which definitions come before uses (reverse postorder)."""
-    order: list = []  # type: ignore[type-arg]
-    seen = {id(function.entry)}
-    stack = [(function.entry, iter(function.entry.successors))]
-    while stack:
-        block, successors = stack[-1]
-        for successor in successors:
-            if id(successor) not in seen:
-                seen.add(id(successor))
-                stack.append((successor, iter(successor.successors)))
-                break
-        else:
-            order.append(block)
-            stack.pop()
-    order.reverse()
-    return order
-
-
 def _conflicts(function: Function, mentions: dict[Value, int], count: int) -> list[int]:
     """Return for each alloca the bits of those that are in use while it is."""
-    order = _in_order(function)
+    order = reverse_postorder(function)
     own = {id(block): _union(mentions.get(value, 0) for value in block.values) for block in order}
     before = {id(block): 0 for block in order}  # mentioned on some path to the block's start
     after = {id(block): 0 for block in order}  # mentioned on some path from the block's end
@@ -113,7 +89,7 @@ def _conflicts(function: Function, mentions: dict[Value, int], count: int) -> li
     return conflicts
 
 
-def _union(sets) -> int:  # type: ignore[no-untyped-def]
+def _union(sets: Iterable[int]) -> int:
     out = 0
     for bits in sets:
         out |= bits
