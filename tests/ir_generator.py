@@ -220,7 +220,10 @@ class _Generator:
         self.set_key()
         self.b.store(self.value, self.pick(I64), 8 * self.rng.randrange(3))
         flags = self.b.const(self.rng.choice((0, 0, 1)))
-        self.add(self.b.helper("map_update_elem", self.b.map("table"), self.key, self.value, flags))
+        result = self.b.helper("map_update_elem", self.b.map("table"), self.key, self.value, flags)
+        self.bools.append(self.b.compare(self.rng.choice((op.EQ, op.NE, op.SLT)), result, 0))
+        if self.rng.random() < 0.5:
+            self.add(result)
 
     def map_delete(self) -> None:
         self.set_key()

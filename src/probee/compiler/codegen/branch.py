@@ -62,7 +62,7 @@ def _compare(s: Selector, value: Value, target: MachineBlock) -> None:
         _compare_narrow_signed(s, operation, left, right, target)
         return
     wide = bits > 32 or (operation not in _SIGNED and s.widths.is_clean(left) and s.widths.is_clean(right))
-    kind = o.JMP if wide else o.JMP32
+    kind = o.JMP if wide and left not in s.halves else o.JMP32
     imm = s.immediate(right, wide=wide)
     if imm is None and bits == 32:
         kind, imm = o.JMP32, s.immediate(right, wide=False)

@@ -7,7 +7,7 @@ already written, because the register is then occupied until the call.
 from __future__ import annotations
 
 from probee.compiler.codegen.machine import CALL_ARGUMENTS, MOV64
-from probee.compiler.codegen.selector import Selector
+from probee.compiler.codegen.selector import INT_RESULT, Selector
 from probee.compiler.ir.type import I64, VOID
 from probee.compiler.ir.unit import Value
 from probee.errors import ProbeeError
@@ -15,19 +15,13 @@ from probee.formats.insn import opcode as o
 from probee.formats.insn.helper import helper_id
 from probee.formats.insn.ref import BtfIdRef, FuncRef
 
-# Before Linux 6.4 these return an int, and the upper half of r0 is anything.  Linux commit d7ba4cc900bf "bpf: return long
-# from bpf_map_ops funcs" (in v6.4).  Ask for an i32 where only zero or the sign matters: that costs nothing.
-_INT_RESULT = frozenset((
-    "map_update_elem", "map_delete_elem", "map_push_elem", "map_pop_elem", "map_peek_elem", "for_each_map_elem",
-))  # fmt: skip
-
 
 def helper(s: Selector, value: Value) -> None:
     number = helper_id(value.attr)
     if number is None:
         raise ProbeeError(f"internal error: no helper is called {value.attr!r}; please report it")
     _call(s, value, 0, number, None)
-    if value.attr in _INT_RESULT and value.type is I64 and s.uses.get(value):
+    if value.attr in INT_RESULT and value.type is I64 and s.uses.get(value) and value not in s.halves:
         s.put(o.ALU64 | o.LSH | o.K, s.regs[value], imm=32)
         s.put(o.ALU64 | o.ARSH | o.K, s.regs[value], imm=32)
 

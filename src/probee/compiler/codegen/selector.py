@@ -21,6 +21,12 @@ from probee.formats.insn.ref import BtfIdRef, ConstRef, FuncRef, MapRef, MapValu
 _ALWAYS_MADE = frozenset((op.CONST, op.ALLOCA, op.MAP, op.CALLBACK, op.UNDEF))
 _MADE_ONCE = frozenset((op.LATE, op.MAP_VALUE, op.KSYM))
 
+# Before Linux 6.4 these return an int, and the upper half of r0 is anything.  Linux commit d7ba4cc900bf "bpf: return long
+# from bpf_map_ops funcs" (in v6.4).
+INT_RESULT = frozenset((
+    "map_update_elem", "map_delete_elem", "map_push_elem", "map_pop_elem", "map_peek_elem", "for_each_map_elem",
+))  # fmt: skip
+
 
 class Place:
     """A memory operand: base register (10 with a slot), slot, and byte offset; `field` when the offset comes from BTF."""
@@ -44,6 +50,7 @@ class Selector:
         self.widths = Widths(self.order.blocks, self.demanded)
         self.uses = _count_uses(self.order.blocks)
         self.fused = _only_branched_on(self.order.blocks)
+        self.halves = _halves(self.order.blocks)
         self.ir_block = function.entry
         self.alias: dict[Value, Value] = {}
         self.regs: dict[Value, int] = {}
@@ -220,3 +227,25 @@ def _only_branched_on(blocks: list[Block]) -> set[Value]:
         for value in block.values:
             (branched if value.op == op.BRANCH else otherwise).update(value.args)
     return branched - otherwise
+
+
+def _halves(blocks: list[Block]) -> set[Value]:
+    """Return the int results of helpers that are only compared with small constants: their lower half is enough."""
+    found = {
+        value
+        for block in blocks
+        for value in block.values
+        if value.op == op.HELPER and value.attr in INT_RESULT and value.type.bits == 64
+    }
+    if found:
+        for block in blocks:
+            for value in block.values:
+                if not _compares_half(value):
+                    found.difference_update(value.args)
+    return found
+
+
+def _compares_half(value: Value) -> bool:
+    if value.op not in (op.EQ, op.NE, op.SLT, op.SLE, op.SGT, op.SGE) or value.args[1].op != op.CONST:
+        return False
+    return -(1 << 31) <= signed64(value.args[1].attr) < 1 << 31

@@ -149,6 +149,10 @@ CASES: dict[str, tuple[Callable[[Builder], Value | None], list[str]]] = {
         ["r1 = *(u64 *)(r1 + 0)", "if r1 & 64 goto +2", "r0 = 1", "exit", "r0 = 2", "exit"]),
     "a kernel variable": (
         lambda b: b.helper("this_cpu_ptr", b.ksym("runqueues")), ["r1 = btf[var runqueues] ll", "call this_cpu_ptr", "exit"]),
+    "the int results of map helpers are compared in 32 bits": (
+        lambda b: _branch(b, b.compare(op.SLT, b.helper("map_delete_elem", b.map("data"), b.alloca(4)), 0)),
+        ["r1 = map[data] ll", "r2 = r10", "r2 += -8", "call map_delete_elem", "if w0 s>= 0 goto +2", "r0 = 1", "exit",
+         "r0 = 2", "exit"]),
     "a late constant": (lambda b: b.late("boot"), ["r0 = const[boot] ll", "exit"]),
 }  # fmt: skip
 
