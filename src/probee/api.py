@@ -68,13 +68,5 @@ def load(
 
         words = split_command(command)
     return Session(
-        object, parameters=[str(parameter) for parameter in parameters], command=words, pid=pid, warnings=warnings,
-        functions=_functions,
+        object, parameters=[str(parameter) for parameter in parameters], command=words, pid=pid, warnings=warnings
     )  # fmt: skip
-
-
-def _functions() -> Iterable[tuple[str, str]]:
-    """Return (name, module) of every traceable function of the running kernel."""
-    from probee.kernel.target import LiveTarget
-
-    return LiveTarget().traceable_functions()

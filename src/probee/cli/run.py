@@ -10,7 +10,6 @@ from probee.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import FrameType
     from typing import Any, BinaryIO
 
@@ -82,6 +81,9 @@ def run(options: Options) -> int:
 
         words = split_command(options.cmd)
         find_program(words[0])
+    from probee.kernel.known import keep, restore
+
+    known = restore()
     spec = object_for(script, options)
     if spec is None:  # something was shown instead
         return 0
@@ -92,7 +94,10 @@ def run(options: Options) -> int:
         if not options.quiet:
             print("No probes to attach")
         return 1
-    return trace(spec, options, parameters=script.parameters, command=words, pid=pid)
+    try:
+        return trace(spec, options, parameters=script.parameters, command=words, pid=pid)
+    finally:
+        keep(known)
 
 
 def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command: list[str], pid: int) -> int:
@@ -100,9 +105,7 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
     from probee.runtime.session import Session
 
     out = _output_stream(options)
-    session = Session(
-        spec, parameters=parameters, command=command, pid=pid, warnings=not options.no_warnings, functions=_functions
-    )  # fmt: skip
+    session = Session(spec, parameters=parameters, command=command, pid=pid, warnings=not options.no_warnings)
     writer = _writer(options, session, out)
     _stop_on_signals(session)
     try:
@@ -185,10 +188,3 @@ def _stop_on_signals(session: Session) -> None:
 
     signal(SIGINT, stop)
     signal(SIGTERM, stop)
-
-
-def _functions() -> Iterable[tuple[str, str]]:
-    """Return (name, module) of every traceable function of the running kernel."""
-    from probee.kernel.target import LiveTarget
-
-    return LiveTarget().traceable_functions()

@@ -10,6 +10,7 @@ import os
 import select
 
 from probee.errors import Source
+from probee.kernel.lookup import KernelLookup
 from probee.model.event import Attached, Event, MapsAtExit, Problem
 from probee.model.loss import Loss
 from probee.model.snapshot import MapSnapshot
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from typing import Any
 
-    from probee.kernel.links.kprobe import FunctionList
     from probee.kernel.maps.map import Map
-    from probee.kernel.programs.relocate import BtfLookup
     from probee.runtime.actions import Handler
     from probee.runtime.child import Child, Follower
     from probee.runtime.snapshot import MapReader
@@ -36,19 +35,20 @@ class Session:
     """Runs `spec`; a context manager, and an iterator of events, also with `async for`.
 
     `command` (words) is started as a child and ends the session with it; `pid` ends it with that process.  `parameters` are the
-    positional ones.  `functions()` lists what is traceable, `find_btf` finds BTF ids for programs that need them.
+    positional ones.
     """
 
     def __init__(
         self, spec: ObjectSpec, *, parameters: Sequence[str] = (), command: Sequence[str] = (), pid: int = 0,
-        warnings: bool = True, functions: FunctionList | None = None, find_btf: BtfLookup | None = None, symbols: Any = None,
+        warnings: bool = True, symbols: Any = None,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.source = Source(spec.source_name, spec.source_text)
         self.warnings = warnings
         self.trailer = str(spec.options.get("str_trunc_trailer", ".."))
         self.exit_status = 0
-        self.installed = Installation(spec, functions=functions, find_btf=find_btf)
+        self._lookup = KernelLookup()
+        self.installed = Installation(spec, functions=self._lookup.functions, find_btf=self._lookup.find_btf)
         self._parameters = parameters
         self._command = list(command)
         self._pid = pid
@@ -299,6 +299,7 @@ class Session:
         if self._ring is not None:
             self._ring.close()
         self.installed.close()
+        self._lookup.close()
         if self._follower is not None:
             self._follower.close()
         if self._poll is not None:
