@@ -8,10 +8,10 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_int, literal_text
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import kernel_name
-from probee.compiler.lang.bpftrace.lower_record import Writer, emit, field
+from probee.compiler.lang.bpftrace.lower_record import Writer, emit, fields_of
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
-from probee.compiler.lang.bpftrace.scope import Unresolved
+from probee.compiler.lang.bpftrace.scope import MapInfo, Unresolved
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch, UnknownName
 from probee.model.printf import complaint, parse_format
@@ -35,7 +35,7 @@ def _check_format(resolver: Resolver, node: ast.Call) -> Ty:
             raise TypeMismatch(f"{node.name}() can not print a value of type '{type}'", argument.span)
     problem = complaint(parse_format(text), [(_shown_kind(type), str(type)) for type in types])
     if problem:
-        raise TypeMismatch(f"{node.name}: {problem}" if problem.startswith("not ") else problem, node.span)
+        raise TypeMismatch(problem, node.span)
     if node.name == "system" and not resolver.script.options.get("unsafe"):
         raise CompileError("system() is an unsafe function being used in safe mode", node.span, hint="run with --unsafe")
     return t.NONE
@@ -59,7 +59,7 @@ def _lower_format(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     else:
         assert isinstance(first.meaning, Known) and isinstance(first.meaning.value, bytes)
         text = first.meaning.value
-    fields = [field(low, argument) for argument in node.args[1:]]
+    fields = fields_of(low, node.args[1:])
     emit(low, node.name, text.decode("utf-8", "replace"), fields, span=node.span)
 
 
@@ -77,6 +77,7 @@ def _check_print(resolver: Resolver, node: ast.Call) -> Ty:
         if len(node.args) > 1 and not info.keyed:
             raise CompileError("print() of a map without keys takes one argument", node.span)
         node.meaning = tuple(literal_int(resolver, node, index) for index in range(1, len(node.args)))
+        _warn_of_map(resolver, node, info)
         return t.NONE
     if len(node.args) > 1:
         raise CompileError("print() of a value takes one argument: top and div are for whole maps", node.span)
@@ -90,6 +91,18 @@ def _check_print(resolver: Resolver, node: ast.Call) -> Ty:
     return t.NONE
 
 
+def _warn_of_map(resolver: Resolver, node: ast.Call, info: MapInfo) -> None:
+    if resolver.loops:
+        message = (
+            "Due to it's asynchronous nature using 'print()' in a loop can lead to unexpected behavior. "
+            "The map will likely be updated before the runtime can 'print' it."
+        )
+        resolver.script.warn(message, node.span)
+    if len(node.args) > 1 and info.value is not None and info.value.kind == "stats":
+        resolver.script.warn("print()'s top and div arguments are ignored when used on stats() maps.", node.span)
+        node.meaning = ()
+
+
 def _lower_print(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     first = node.args[0]
     if isinstance(first, ast.MapRef):
@@ -97,7 +110,7 @@ def _lower_print(low: Lowerer, node: ast.Call, target: Place | None) -> None:
         assert isinstance(node.meaning, tuple)
         emit(low, "print_map", kernel_name(info), parameters=node.meaning, span=node.span)
     else:
-        emit(low, "print", "", [field(low, first)], span=node.span)
+        emit(low, "print", "", fields_of(low, [first]), span=node.span)
 
 
 # -- clear, zero

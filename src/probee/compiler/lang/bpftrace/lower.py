@@ -361,7 +361,7 @@ def _inside(source: Ty, target: Ty) -> bool:
 
 def mentions(node: ast.Expr, info: VariableInfo) -> bool:
     """True when a variable is read in an expression (so that it must not be overwritten while that is evaluated)."""
-    return any(isinstance(n, ast.Variable) and n.meaning is info for n in ast.walk(node))
+    return any(isinstance(n, ast.Variable) and getattr(n, "meaning", None) is info for n in ast.walk(node))
 
 
 def known_condition(node: ast.Expr) -> bool | None:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I32, I64, VOID, pointer
 from probee.compiler.ir.unit import Function, Value
-from probee.compiler.lang.bpftrace import ast
+from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
+from probee.compiler.lang.bpftrace.scope import Known
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.model.spec import Action, MapSpec, MapType
 
@@ -74,6 +75,40 @@ def field(low: Lowerer, node: ast.Expr, *, padded: bool = False) -> tuple[Ty, Wr
     if type.kind in t.READABLE:
         type = t.int_of(8, signed=type.signed)
     return type, lambda where: low.into(node, where, padded=padded)
+
+
+def fields_of(low: Lowerer, nodes: list[ast.Expr]) -> list[tuple[Ty, Writer]]:
+    """Return expressions as a record's fields.
+
+    What does something beyond giving a value is done before there is a record, and then so is everything else: in order,
+    whether there is room in the ring or not.
+    """
+    if not any(_has_effect(node) for node in nodes):
+        return [field(low, node) for node in nodes]
+    return [_evaluated(low, node) for node in nodes]
+
+
+def _has_effect(node: ast.Expr) -> bool:
+    for part in ast.walk(node):
+        if isinstance(part, (ast.IncDec, ast.Return, ast.Break, ast.Continue, ast.Assign)):
+            return True
+        if isinstance(part, ast.Call):
+            type = getattr(part, "type", None)  # unset in a branch that is never taken
+            if part.name in ("delete", "write_user") or (type is not None and type.kind == "none"):
+                return True
+    return False
+
+
+def _evaluated(low: Lowerer, node: ast.Expr) -> tuple[Ty, Writer]:
+    type, write = field(low, node)
+    if isinstance(node.meaning, Known):
+        return type, write
+    if type.is_scalar:
+        value = low.convert(low.value(node), node.type, type)
+        return type, lambda where: place.store(low.b, where, value)
+    made = place.alloca(low.b, type)
+    low.into(node, made, padded=False)
+    return type, lambda where: place.copy(low.b, where, made, padded=False)
 
 
 def count_loss(low: Lowerer, index: int) -> None:

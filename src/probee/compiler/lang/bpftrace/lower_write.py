@@ -41,6 +41,8 @@ def _write_string(low: Lowerer, node: ast.Expr, target: Place, padded: bool) -> 
 def _write_call(low: Lowerer, node: ast.Call | ast.Identifier, target: Place, padded: bool) -> bool:
     from probee.compiler.lang.bpftrace.function import lower_call
 
+    if node.type.kind == "struct":  # args, which lies in the context
+        return False
     if node.type.kind == target.type.kind == "string" and node.type.size > target.type.size:
         return False
     if padded and place.is_long(target.type):

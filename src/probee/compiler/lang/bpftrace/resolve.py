@@ -44,6 +44,10 @@ class Resolver:
                 break
         if self.pending:
             raise self.pending[0]
+        for instance in self.script.instances:
+            for info in instance.variables.values():
+                if info.declaration and not info.assigned:
+                    self.script.warn(f"Variable ${info.name} was never assigned to.", info.span)
 
     def _settle(self) -> bool:
         """Make integers of maps that are only ever counted up; True when there are such."""
