@@ -13,9 +13,9 @@ from probee.compiler.codegen.make import makers
 
 
 def coalesce(function: MachineFunction, liveness: Liveness) -> None:
-    """Merge registers, rename them in the code, and drop the copies that have become pointless.
+    """Merge registers and rename them in the code and in `liveness`, which stays true.
 
-    `liveness` keeps describing the code by its old positions; it has to be computed anew.
+    Copies of a register to itself stay in the code until allocation is done, so that positions do not change.
     """
     ranges = liveness.ranges
     into: dict[int, int] = {}
@@ -35,7 +35,9 @@ def coalesce(function: MachineFunction, liveness: Liveness) -> None:
             ranges[right] = merge(ranges[right], ranges.pop(left))
             into[left] = right
     if into:
-        _rename(function, {register: find(register) for register in into})
+        names = {register: find(register) for register in into}
+        _rename(function, names)
+        liveness.rename(names)
 
 
 def _copies(function: MachineFunction) -> list[tuple[int, int]]:
@@ -52,10 +54,6 @@ def _copies(function: MachineFunction) -> list[tuple[int, int]]:
 
 def _rename(function: MachineFunction, names: dict[int, int]) -> None:
     for block in function.blocks:
-        kept = []
         for insn in block.insns:
             insn.dst = names.get(insn.dst, insn.dst)
             insn.src = names.get(insn.src, insn.src)
-            if insn.op != MOV64 or insn.dst != insn.src or insn.off:
-                kept.append(insn)
-        block.insns = kept

@@ -1,19 +1,17 @@
 """Code generation from end to end: a unit of legal IR, all its passes run, becomes an ObjectSpec.
 
-The phases per function, each in its own file: select → remove dead → coalesce → allocate → frame → thread → finish; then
+The phases per function, each in its own file: select → remove dead → thread → allocate → frame → thread → finish; then
 emit strings a program's functions together.
 """
 
 from __future__ import annotations
 
 from probee.compiler.codegen.allocate import allocate
-from probee.compiler.codegen.coalesce import coalesce
 from probee.compiler.codegen.dead import remove_dead
 from probee.compiler.codegen.emit import Stream, expand_frame_addresses
 from probee.compiler.codegen.frame import callees, check_depth, lay_out
 from probee.compiler.codegen.layout import finish, merge_ends, thread
 from probee.compiler.codegen.lineinfo import Debug
-from probee.compiler.codegen.liveness import Liveness
 from probee.compiler.codegen.machine import MachineFunction
 from probee.compiler.codegen.select import select
 from probee.compiler.ir.unit import Function, Program, Unit
@@ -90,10 +88,8 @@ def _reached(program: Program, features: frozenset[str]) -> list[tuple[Function,
 def machine_code(function: Function, features: frozenset[str]) -> MachineFunction:
     """Return one function over machine registers, its frame laid out, not yet linear."""
     machine = select(function, features)
-    thread(machine)
     remove_dead(machine)
-    coalesce(machine, Liveness(machine))
-    thread(machine)  # again: blocks whose copies are gone
+    thread(machine)  # allocation wants no empty blocks
     allocate(machine)
     lay_out(machine)
     expand_frame_addresses(machine)

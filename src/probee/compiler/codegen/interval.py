@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from probee.compiler.codegen.liveness import Liveness, Ranges
-from probee.compiler.codegen.machine import FIRST_VIRTUAL, MOV64, MachineFunction, MachineInsn, operands
+from probee.compiler.codegen.machine import FIRST_VIRTUAL, MOV64, MachineFunction, MachineInsn, is_no_copy, operands
 
 NEVER = 1 << 60
 IN_MEMORY = -2
@@ -117,7 +117,7 @@ def homes(function: MachineFunction, liveness: Liveness, makers: dict[int, Machi
     position = 0
     for block in function.blocks:
         for insn in block.insns:
-            read, write = operands(insn)
+            read, write = operands(insn) if not is_no_copy(insn) else ((), ())
             for register in read:
                 if register >= FIRST_VIRTUAL:
                     found = uses.setdefault(register, [])
@@ -126,13 +126,13 @@ def homes(function: MachineFunction, liveness: Liveness, makers: dict[int, Machi
             for register in write:
                 if register >= FIRST_VIRTUAL:
                     uses.setdefault(register, []).append(position + 1)
-            if insn.op == MOV64 and not insn.off:
+            if insn.op == MOV64 and not insn.off and insn.dst != insn.src:
                 hints.setdefault(insn.src, []).append((position, insn.dst))
                 hints.setdefault(insn.dst, []).append((position, insn.src))
             position += 2
     result = {}
     for register, ranges in liveness.ranges.items():
         if register >= FIRST_VIRTUAL:
-            home = result[register] = Home(register, ranges, uses[register], hints.get(register, []))
+            home = result[register] = Home(register, ranges, uses.get(register, []), hints.get(register, []))
             home.maker = makers.get(register)
     return result

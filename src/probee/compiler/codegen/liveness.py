@@ -35,6 +35,14 @@ class Liveness:
         self.live_in, self.live_out = _live_sets(blocks)
         self.ranges = _ranges(blocks, self.start, self.live_out)
 
+    def rename(self, names: dict[int, int]) -> None:
+        """Follow a renaming of registers whose ranges have been merged already."""
+        for sets in (self.live_in, self.live_out):
+            for registers in sets:
+                for register in [register for register in registers if register in names]:
+                    registers.discard(register)
+                    registers.add(names[register])
+
 
 def _positions(blocks: list[MachineBlock]) -> list[int]:
     start = [0]
@@ -117,12 +125,20 @@ def _ranges(blocks: list[MachineBlock], start: list[int], live_out: list[set[int
         until = dict.fromkeys(live_out[number], position)
         for insn in reversed(blocks[number].insns):
             position -= 2
-            read, write = operands(insn)
-            for register in write:
-                _add(ranges, register, position + 1, until.pop(register, position + 2))
-            for register in read:
-                if register not in until:
-                    until[register] = position + 1
+            effects = EFFECTS[insn.op]
+            if effects & SPECIAL:
+                read, write = operands(insn)
+                for register in write:
+                    _add(ranges, register, position + 1, until.pop(register, position + 2))
+                for register in read:
+                    until.setdefault(register, position + 1)
+                continue
+            if effects & WRITE_DST:
+                _add(ranges, insn.dst, position + 1, until.pop(insn.dst, position + 2))
+            if effects & READ_DST and insn.dst not in until:
+                until[insn.dst] = position + 1
+            if effects & READ_SRC and insn.src not in until:
+                until[insn.src] = position + 1
         until.pop(10, None)
         for register, end in until.items():
             _add(ranges, register, position, end)

@@ -138,6 +138,11 @@ MOV64 = o.ALU64 | o.MOV | o.X
 MOV32 = o.ALU | o.MOV | o.X
 
 
+def is_no_copy(insn: MachineInsn) -> bool:
+    """Return whether an instruction copies a register to itself, which does nothing."""
+    return insn.dst == insn.src and insn.op == MOV64 and not insn.off
+
+
 def operands(insn: MachineInsn) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return (registers read, registers written); r10 is listed like any other."""
     effects = EFFECTS[insn.op]

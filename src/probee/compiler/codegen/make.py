@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probee.compiler.codegen.machine import FRAME, MachineFunction, MachineInsn, operands
+from probee.compiler.codegen.machine import FRAME, MachineFunction, MachineInsn, is_no_copy, operands
 from probee.formats.insn import opcode as o
 
 _CHEAP = frozenset((o.ALU64 | o.MOV | o.K, o.ALU | o.MOV | o.K, o.OP_LD_IMM64, FRAME))
@@ -14,7 +14,7 @@ def makers(function: MachineFunction) -> dict[int, MachineInsn]:
     several: set[int] = set()
     for block in function.blocks:
         for insn in block.insns:
-            for register in operands(insn)[1]:
+            for register in () if is_no_copy(insn) else operands(insn)[1]:
                 if register in makers:
                     several.add(register)
                 makers[register] = insn

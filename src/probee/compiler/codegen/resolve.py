@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from probee.compiler.codegen.interval import IN_MEMORY, Home, Interval
 from probee.compiler.codegen.liveness import Liveness
-from probee.compiler.codegen.machine import FIRST_VIRTUAL, MOV64, FrameSlot, MachineBlock, MachineFunction, MachineInsn
+from probee.compiler.codegen.machine import (
+    FIRST_VIRTUAL,
+    MOV64,
+    FrameSlot,
+    MachineBlock,
+    MachineFunction,
+    MachineInsn,
+    is_no_copy,
+)
 from probee.formats.insn import opcode as o
 
 Move = tuple[Interval, Interval]
@@ -36,10 +44,12 @@ class Resolver:
             for insn in block.insns:
                 if position in inside:
                     result += self._sequence(inside[position], insn.span)
-                self._rename(insn, position)
-                if insn.op != MOV64 or insn.dst != insn.src or insn.off:
-                    result.append(insn)
                 position += 2
+                if is_no_copy(insn):
+                    continue
+                self._rename(insn, position - 2)
+                if not is_no_copy(insn):
+                    result.append(insn)
             block.insns = result
         for before, after, moves in edges:
             self._place_on_edge(before, after, moves)
