@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.ir.unit import Unit
 from probee.errors import CompileError, Source, Unsupported
 from probee.model.spec import ObjectSpec
 from probee.model.target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Observer = Callable[[str, Unit], None]
 

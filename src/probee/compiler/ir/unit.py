@@ -6,10 +6,12 @@ and one rewrite).  A span is an int (errors.make_span), 0 where there is none.
 
 from __future__ import annotations
 
-from typing import Any
-
 from probee.compiler.ir.type import VOID, Type
 from probee.model.spec import Action, AttachType, LateConstant, LinkSpec, MapSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Value:

@@ -7,13 +7,16 @@ jumps to ("" if none, "?name" if the offset stands beside it).  KeyError or Valu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.formats.insn import insn as i
 from probee.formats.insn import notation as n
 from probee.formats.insn import opcode as o
 from probee.formats.insn.helper import helper_id
 from probee.formats.insn.ref import ConstRef, FuncRef, MapRef
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ALU_CODE = {sign: code for code, sign in n.ALU_SIGN.items()} | {"s/=": o.DIV, "s%=": o.MOD}
 _JMP_CODE = {sign: code for code, sign in n.JMP_SIGN.items()}

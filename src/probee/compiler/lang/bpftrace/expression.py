@@ -7,7 +7,6 @@ in `node.meaning` as Known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.lang.bpftrace import access, assign, ast, operator
 from probee.compiler.lang.bpftrace import type as t
@@ -17,6 +16,10 @@ from probee.compiler.lang.bpftrace.scope import Known, Unresolved
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.compiler.lang.bpftrace.unify import unify
 from probee.errors import CompileError, TypeMismatch, UnknownName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # -- leaves
 

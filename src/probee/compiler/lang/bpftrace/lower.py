@@ -8,7 +8,6 @@ to user space in lower_record.py; names and calls bring their own lowering (buil
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
@@ -20,6 +19,10 @@ from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.scope import Instance, Known, Script, VariableInfo
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Loop:

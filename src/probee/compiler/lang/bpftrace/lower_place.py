@@ -6,7 +6,6 @@ PLACES finds the Place by node class (None when there is none after all); FIELD_
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.ir import op
 from probee.compiler.ir.unit import Value
@@ -17,6 +16,10 @@ from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import VariableInfo
 from probee.model import ctype as c
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _variable_place(low: Lowerer, node: ast.Variable) -> Place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.ir import op
 from probee.compiler.ir.type import BOOL, I64
@@ -16,6 +15,10 @@ from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import Known, VariableInfo
 from probee.compiler.lang.bpftrace.type import Ty
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ARITHMETIC = {
     "+": op.ADD, "-": op.SUB, "*": op.MUL, "&": op.AND, "|": op.OR, "^": op.XOR, "<<": op.SHL, ">>": op.LSHR,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.ir.type import int_type
 from probee.compiler.lang.bpftrace import ast, place
@@ -11,6 +10,10 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.scope import Known
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def write_bytes(low: Lowerer, target: Place, data: bytes) -> None:

@@ -8,7 +8,6 @@ unresolved after the last round is an error.  Assignments are in assign.py, expr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
@@ -16,6 +15,10 @@ from probee.compiler.lang.bpftrace.scope import Instance, Known, MapInfo, Script
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.compiler.lang.bpftrace.type_name import resolve_type
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_ROUNDS = 32
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from probee.compiler.lang.bpftrace import assign, ast, loop
 from probee.compiler.lang.bpftrace.resolve import Resolver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _expression(resolver: Resolver, node: ast.ExprStatement) -> None:
