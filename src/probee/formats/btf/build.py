@@ -7,7 +7,6 @@ typedefs and strings are stored once.  `record` writes any kind, checked by nobo
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterable, Sequence
 
@@ -23,7 +22,7 @@ MemberRow = tuple[str, int, int, int]  # name, type id, bit offset, bits of a bi
 
 def identifier(text: str) -> str:
     """Return a name that every kernel accepts and that looks like the text."""
-    name = re.sub(r"[^A-Za-z0-9_]", "_", text) or "_"
+    name = "".join([c if c.isascii() and c.isalnum() else "_" for c in text]) or "_"
     return ("_" + name if name[0].isdigit() else name)[:MAX_NAME]
 
 
