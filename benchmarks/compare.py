@@ -12,19 +12,19 @@ from statistics import median
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).parent.parent / "tests/kernel")]
 
-from llvm import LlvmRefused, compile_unit
+from llvm import LlvmRefused, compile_unit  # noqa: E402
 
-from ir_corpus import CASES, PACKET, Case
-from probee.compiler.codegen.generate import generate_object
-from probee.compiler.ir.passes.memory import memory
-from probee.compiler.ir.pipeline import optimise
-from probee.errors import ProbeeError
-from probee.formats.insn.encode import encode, relocations
-from probee.formats.insn.insn import Insn
-from probee.formats.insn.interpret import Machine, models_of
-from probee.formats.insn.ref import ConstRef, MapRef, MapValueRef
-from probee.formats.insn.symbolic import symbolic
-from probee.model.spec import ObjectSpec, ProgramSpec, ProgramType, Relocation
+from ir_corpus import CASES, PACKET, Case  # noqa: E402
+from probee.compiler.codegen.generate import generate_object  # noqa: E402
+from probee.compiler.ir.passes.memory import memory  # noqa: E402
+from probee.compiler.ir.pipeline import optimise  # noqa: E402
+from probee.errors import ProbeeError  # noqa: E402
+from probee.formats.insn.encode import encode, relocations  # noqa: E402
+from probee.formats.insn.insn import Insn  # noqa: E402
+from probee.formats.insn.interpret import Machine, models_of  # noqa: E402
+from probee.formats.insn.ref import ConstRef, MapRef, MapValueRef  # noqa: E402
+from probee.formats.insn.symbolic import symbolic  # noqa: E402
+from probee.model.spec import ObjectSpec, ProgramSpec, ProgramType, Relocation  # noqa: E402
 
 
 def ours(case: Case) -> tuple[ObjectSpec, list[Insn], float]:

@@ -12,9 +12,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).parent.parent / "src")]
 
 from probee.compiler.ir import op
 from probee.compiler.ir.type import BOOL, VOID, Type
@@ -45,7 +42,8 @@ class Writer:
     def run(self) -> str:
         functions = [self._function(function) for function in self.unit.programs[0].functions]
         globals = [f"@{name} = external global [0 x i8]" for name in sorted(self.names)]
-        head = [f'target datalayout = "{LAYOUT}"', 'target triple = "bpfel"', "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"]
+        head = [f'target datalayout = "{LAYOUT}"', 'target triple = "bpfel"']
+        head.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         head.append("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
         head += [f"declare i{bits} @llvm.bswap.i{bits}(i{bits})" for bits in (16, 32, 64)]
         return "\n".join([*head, *globals, *functions])
@@ -254,7 +252,7 @@ def read_object(data: bytes) -> list[Insn]:
     sections = _sections(data)
     text = next(index for index, section in enumerate(sections) if section[0] == ".text")
     insns = decode(sections[text][1])
-    at = {slot: insn for slot, insn in zip(slot_offsets(insns), insns, strict=False)}
+    at = dict(zip(slot_offsets(insns), insns, strict=False))
     symbols = next(section for section in sections if section[2] == 2)
     names = sections[symbols[3]][1]
     for section in sections:
