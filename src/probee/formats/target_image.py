@@ -26,9 +26,9 @@ _MAX_TEXT = 1 << 28  # bytes that a deflated section may have; a kernel's symbol
 
 def digest(data: str | bytes | memoryview) -> str:
     """Return a short digest of an answer, for `Target.reads`."""
-    from hashlib import blake2b
+    from _blake2 import blake2b  # hashlib would load OpenSSL
 
-    return blake2b(data.encode() if isinstance(data, str) else data, digest_size=16).hexdigest()
+    return str(blake2b(data.encode() if isinstance(data, str) else data, digest_size=16).hexdigest())
 
 
 class TargetImage:
