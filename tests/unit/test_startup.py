@@ -12,8 +12,8 @@ import pytest
 
 from probee.compiler.cache import cache_key, write_entry
 from probee.compiler.compile import compile
-from startup_path import unwanted
-from target_fixture import build_target
+from startup_path import EXPENSIVE, unwanted
+from target_fixture import btf_blobs, build_target
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -79,6 +79,21 @@ _writer(options, Session(spec), None)
     assert entry is not None
     (folder / f"{cache_key(text, chosen)}.object").write_bytes(entry)
     assert unwanted(imported(program, XDG_CACHE_HOME=str(tmp_path))) == []
+
+
+def test_compiling_imports_nothing_expensive_either(tmp_path: Path) -> None:
+    blob = tmp_path / "vmlinux"
+    blob.write_bytes(bytes(memoryview(btf_blobs()["vmlinux"])))
+    text = 'kprobe:vfs_read { @[comm, ((struct file *)arg0)->f_inode->i_ino] = hist(arg2); printf("%d %s\\n", pid, comm); }'
+    program = f"""
+from probee.compiler.compile import compile
+from probee.formats.target import BtfTarget
+
+assert compile({text!r}, BtfTarget({str(blob)!r})).programs
+"""
+    found = imported(program)
+    assert "probee.compiler.codegen.generate" in found
+    assert sorted(EXPENSIVE.intersection(found) - {"collections", "heapq"}) == []  # array needs the one, codegen the other
 
 
 def _printed_options(program: str, home: Path) -> dict[str, object]:
