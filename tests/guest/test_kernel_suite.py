@@ -1,0 +1,28 @@
+"""The tests of tests/kernel, run inside the guests: all of them on 6.12, those where kernels differ on the others."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from probee.lab import Guest
+from session import ROOT
+
+DIFFERENT = ["test_btf_load.py", "test_kernel_links.py", "test_kernel_programs.py", "test_codegen_corpus_loads.py"]
+SUITES = {
+    "5.10": DIFFERENT,
+    "6.1": [*DIFFERENT, "test_kernel_maps.py", "test_kernel_features.py", "test_listing.py", "test_runtime_session.py"],
+    "6.12": [""],
+    "7.3": DIFFERENT,
+}
+
+
+def test_the_kernel_suite_passes_in_the_guest(guest: Guest) -> None:
+    family = re.match(r"\d+\.\d+", guest.version)
+    assert family is not None
+    files = [f"tests/kernel/{name}" for name in SUITES.get(family[0], DIFFERENT)]
+    command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider", "--timeout", "400", *files]
+    result = guest.run(command, cwd=str(ROOT), timeout_s=1500)
+    print(result.stdout[-4000:])  # what was skipped and why, with -s or on failure
+    assert result.status == 0, result.stdout[-8000:] + result.stderr[-2000:]
+    assert re.search(r"\d+ passed", result.stdout)
