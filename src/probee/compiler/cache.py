@@ -36,12 +36,26 @@ def cache_key(text: str, options: dict[str, object]) -> str:
     """Return the name of a script's entry: 32 hexadecimal digits."""
     from _blake2 import blake2b  # hashlib would load OpenSSL
 
-    parts = [__version__, text, *(f"{name}={options[name]!r}" for name in sorted(options))]
+    parts = [__version__, _source_stamp(), text, *(f"{name}={options[name]!r}" for name in sorted(options))]
     digest = blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogateescape")
         digest.update(len(data).to_bytes(8, "little") + data)
     return str(digest.hexdigest())
+
+
+def _source_stamp() -> str:
+    """In a checkout the version stays while the compiler changes: return the time of the newest change to it, else ""."""
+    import os
+
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not os.path.exists(f"{package}/../../.git"):
+        return ""
+    newest = 0
+    for room in ("compiler", "formats", "model", "probes"):
+        for directory, _, files in os.walk(f"{package}/{room}"):
+            newest = max(newest, *(os.stat(f"{directory}/{name}").st_mtime_ns for name in files if name.endswith(".py")), 0)
+    return str(newest)
 
 
 def read_entry(data: bytes, holds: Holds) -> ObjectSpec | None:
