@@ -52,6 +52,7 @@ lint: $(STAMP)
 	@$(VENV)/bin/mypy
 
 bench: $(STAMP)
+	@$(PY) -c 'import llvmlite' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@$(PY) benchmarks/startup.py
 	@$(PY) benchmarks/compile_time.py
 
