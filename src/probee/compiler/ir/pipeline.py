@@ -1,14 +1,16 @@
 """The passes, in the one order there is.
 
-A pass is `run(function, unit) -> bool` (did it change anything) or, where it sees a whole unit, `unit → unit`.  The middle of
-the list runs until nothing changes, at most ROUNDS times; a script's compile time is mostly spent there.
+A pass is `run(function, unit) -> bool` (did it change anything) or, where it sees a whole unit, `unit → unit`.  CLEANING is
+repeated over the functions that still change, at most ROUNDS times; a script's compile time is mostly spent there.  With
+PROBEE_VERIFY_IR set in the environment, verify.py judges the unit after each pass.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
-from probee.compiler.ir.passes import dce, promote, simplify
+from probee.compiler.ir.passes import dce, number, promote, simplify
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Function, Unit
@@ -17,40 +19,45 @@ FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
 
 ROUNDS = 3
-CLEANING: tuple[tuple[str, FunctionPass], ...] = (("simplify", simplify.run), ("dce", dce.run))
+CLEANING: tuple[tuple[str, FunctionPass], ...] = (("number", number.run), ("simplify", simplify.run), ("dce", dce.run))
 
 
 def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:
     """Run every pass; `after(name, unit)` sees the unit after each."""
-    see = after if after is not None else _unseen
-    _each(unit, promote.run)
+    see = _observer(after)
+    functions = [function for program in unit.programs for function in program.functions]
+    for function in functions:
+        promote.run(function, unit)
     see("promote", unit)
-    _clean(unit, see)
+    _clean(functions, unit, see)
     for name, run in (("memory", memory), ("scratch", scratch)):
         unit = run(unit)
         see(name, unit)
-    _clean(unit, see)
+    _clean(functions, unit, see)
     return unit
 
 
-def _unseen(name: str, unit: Unit) -> None:
-    pass
+def _observer(after: Observer | None) -> Observer:
+    """Return what is called after each pass."""
+    if "PROBEE_VERIFY_IR" not in os.environ:
+        return after if after is not None else lambda name, unit: None
+    from probee.compiler.ir.verify import verify
+
+    def see(name: str, unit: Unit) -> None:
+        verify(unit)
+        if after is not None:
+            after(name, unit)
+
+    return see
 
 
-def _each(unit: Unit, run: FunctionPass) -> bool:
-    changed = False
-    for program in unit.programs:
-        for function in program.functions:
-            changed |= run(function, unit)
-    return changed
-
-
-def _clean(unit: Unit, see: Observer) -> None:
-    """Run the cleaning passes over each function until it stays as it is."""
-    for program in unit.programs:
-        for function in program.functions:
-            for _ in range(ROUNDS):
-                changes = [run(function, unit) for _, run in CLEANING]
-                if not any(changes):
-                    break
-    see("clean", unit)
+def _clean(functions: list[Function], unit: Unit, see: Observer) -> None:
+    """Run the cleaning passes until nothing changes, each time over the functions that changed the last time."""
+    for _ in range(ROUNDS):
+        changed: dict[Function, None] = {}
+        for name, run in CLEANING:
+            changed.update((function, None) for function in functions if run(function, unit))
+            see(name, unit)
+        functions = list(changed)
+        if not functions:
+            break

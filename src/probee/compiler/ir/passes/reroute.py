@@ -1,0 +1,184 @@
+"""The rewriting that thread.py has decided on: ways led past crossings, and values put right behind them (no pass itself)."""
+
+from __future__ import annotations
+
+from probee.compiler.ir import op
+from probee.compiler.ir.passes.promote import Promotion
+from probee.compiler.ir.passes.simplify import remove_edge
+from probee.compiler.ir.type import VOID, Type, pointer
+from probee.compiler.ir.unit import Block, Function, Slot, Value, connect
+
+
+class Crossing:
+    """A block of phis, a condition and a branch; `ways`: predecessor's number → whether the condition holds from there."""
+
+    __slots__ = ("block", "computed", "condition", "phis", "pointer", "proofs", "proved", "ways")
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.phis = [value for value in block.values if value.op == op.PHI]
+        self.computed = block.values[len(self.phis) : -1]
+        self.condition = block.values[-1].args[0]
+        self.ways: dict[int, bool] = {}
+        self.pointer: Value | None = None  # what the condition proves, when it does
+        self.proved: Block | None = None  # … and where
+        self.proofs: list[Value] = []  # the non_nulls that rely on it
+
+    @property
+    def targets(self) -> tuple[Block, Block]:
+        then, otherwise = self.block.values[-1].attr
+        return then, otherwise
+
+    @property
+    def targets_differ(self) -> bool:
+        then, otherwise = self.targets
+        return then is not otherwise and self.block not in (then, otherwise)
+
+    def prepare(self, function: Function) -> bool:
+        """Find the proofs behind the branch; return whether all of them can be moved to the ways."""
+        nullable = {phi for phi in self.phis if phi.type.nullable}
+        self._find_pointer()
+        if self.pointer is not None:
+            nullable.add(self.pointer)
+        if not nullable:
+            return True
+        behind: set[Block] | None = None
+        for block in function.blocks:
+            for value in block.values:
+                if value.op != op.NON_NULL or value.args[0] not in nullable:
+                    continue
+                if behind is None:
+                    behind = self._only_through_proof(function)
+                if value.args[0] is self.pointer and block in behind:
+                    self.proofs.append(value)
+                elif value.args[0] in self.phis:
+                    return False
+        return True
+
+    def _find_pointer(self) -> None:
+        test = self.condition
+        if test.op == op.CHECK_NULL:
+            self.pointer, self.proved = test.args[0], self.targets[0]
+        elif test.op in (op.EQ, op.NE) and test.args[0].type.nullable and test.args[1].op == op.CONST:
+            self.pointer, self.proved = test.args[0], self.targets[test.op == op.EQ]
+
+    def _only_through_proof(self, function: Function) -> set[Block]:
+        """Return the blocks that are reached only through the edge that proves the pointer."""
+        proved = self.proved
+        if proved is None or len(proved.predecessors) != 1:
+            return set()
+        around = {function.entry}
+        work = [function.entry]
+        while work:
+            for successor in work.pop().successors:
+                if successor is not proved and successor not in around:
+                    around.add(successor)
+                    work.append(successor)
+        return {block for block in function.blocks if block not in around}
+
+
+def reroute(function: Function, crossings: list[Crossing]) -> None:
+    """Lead the ways past, and make what the crossings' phis and proofs were anew."""
+    slots: dict[Value, Type] = {}
+    instead: dict[Value, Value] = {}  # phi, proof → its slot
+    for crossing in crossings:
+        for value in (*crossing.phis, *crossing.proofs):
+            slot = instead[value] = Value(op.ALLOCA, pointer("stack"), [], Slot(8))
+            slots[slot] = value.type
+        _lead(function, crossing, instead)
+    proofs = {proof for crossing in crossings for proof in crossing.proofs}
+    for block in function.blocks:
+        if proofs:
+            block.values = [value for value in block.values if value not in proofs]
+        _load_from_slots(block, instead)
+    for block in function.blocks:
+        for phi in block.values:
+            if phi.op != op.PHI:
+                break
+            _load_for_phi(block, phi, instead)
+    connect(function)
+    if slots:
+        Promotion(function, slots).run()
+
+
+def _lead(function: Function, crossing: Crossing, instead: dict[Value, Value]) -> None:
+    block = crossing.block
+    for index, before in enumerate(block.predecessors):
+        stores = [Value(op.STORE, VOID, [instead[phi], phi.args[index]], 0) for phi in crossing.phis]
+        before.values[-1:-1] = stores
+    for index, holds in crossing.ways.items():
+        target = crossing.targets[0 if holds else 1]
+        _new_edge(function, crossing, index, target, instead)
+    if crossing.proofs and len(crossing.ways) < len(block.predecessors):
+        _prove_at_crossing(function, crossing, instead)
+    for index in sorted(crossing.ways, reverse=True):
+        remove_edge(block, index)
+    block.values = block.values[len(crossing.phis) :]
+
+
+def _new_edge(function: Function, crossing: Crossing, index: int, target: Block, instead: dict[Value, Value]) -> None:
+    """Lead predecessor number `index` to `target`, by a block of its own."""
+    here = {phi: phi.args[index] for phi in crossing.phis}
+    edge = Block()
+    if crossing.proofs and target is crossing.proved:
+        assert crossing.pointer is not None
+        _prove(edge, here.get(crossing.pointer, crossing.pointer), crossing.proofs, instead)
+    edge.values.append(Value(op.JUMP, VOID, [], target))
+    before = crossing.block.predecessors[index]
+    last = before.values[-1]
+    last.attr = edge if last.op == op.JUMP else tuple(edge if way is crossing.block else way for way in last.attr)
+    edge.predecessors = [before]
+    function.blocks.append(edge)
+    at = target.predecessors.index(crossing.block)
+    for phi in target.values:
+        if phi.op != op.PHI:
+            break
+        phi.args = [*phi.args, here.get(phi.args[at], phi.args[at])]
+    target.predecessors = [*target.predecessors, edge]
+
+
+def _prove(block: Block, pointer: Value, proofs: list[Value], instead: dict[Value, Value]) -> None:
+    proved = pointer
+    if pointer.type.nullable:
+        proved = Value(op.NON_NULL, proofs[0].type, [pointer], None, proofs[0].span)
+        block.values.append(proved)
+    block.values += [Value(op.STORE, VOID, [instead[proof], proved], 0) for proof in proofs]
+
+
+def _prove_at_crossing(function: Function, crossing: Crossing, instead: dict[Value, Value]) -> None:
+    """Put a block on the edge that proves the pointer for the ways that still go through the crossing."""
+    block, target = crossing.block, crossing.proved
+    assert target is not None and crossing.pointer is not None
+    edge = Block()
+    _prove(edge, crossing.pointer, crossing.proofs, instead)
+    edge.values.append(Value(op.JUMP, VOID, [], target))
+    edge.predecessors = [block]
+    last = block.values[-1]
+    last.attr = tuple(edge if way is target else way for way in last.attr)
+    target.predecessors = [edge if before is block else before for before in target.predecessors]
+    function.blocks.append(edge)
+
+
+def _load_from_slots(block: Block, instead: dict[Value, Value]) -> None:
+    """Let what is not a phi take slots' contents, loaded once at the block's head."""
+    loads: dict[Value, Value] = {}
+    for value in block.values:
+        if value.op != op.PHI:
+            args = value.args
+            for index, arg in enumerate(args):
+                if arg in instead:
+                    if arg not in loads:
+                        loads[arg] = Value(op.LOAD, arg.type, [instead[arg]], 0, arg.span)
+                    args[index] = loads[arg]
+    if loads:
+        head = next(index for index, value in enumerate(block.values) if value.op != op.PHI)
+        block.values[head:head] = loads.values()
+
+
+def _load_for_phi(block: Block, phi: Value, instead: dict[Value, Value]) -> None:
+    """Let a phi take slots' contents, loaded at the end of the predecessor."""
+    for index, arg in enumerate(phi.args):
+        if arg in instead:
+            load = Value(op.LOAD, arg.type, [instead[arg]], 0, arg.span)
+            block.predecessors[index].values[-1:-1] = [load]
+            phi.args[index] = load
