@@ -19,6 +19,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -94,7 +95,7 @@ def start(case: Case, tests: Path) -> tuple[int, int]:
         os.dup2(theirs, 1)
         os.dup2(theirs, 2)
         os.environ.clear()
-        os.environ.update({"test": case.name, NOTIFY: "1", "PATH": PATH, **case.environment})
+        os.environ.update({"test": case.name, NOTIFY: "1", "PATH": PATH, "XDG_CACHE_HOME": CACHE, **case.environment})
         time.tzset()
         with open("/proc/self/comm", "w") as file:  # cases look for this name
             file.write("bpftrace")
@@ -119,6 +120,7 @@ def _in_child(case: Case) -> int:
         return _probee(["--verify-llvm-ir", *shlex.split(command)[1:]])
     own = f"{shlex.quote(sys.executable)} -m probee --verify-llvm-ir"
     os.execv("/bin/sh", ["sh", "-c", command.replace("{{BPFTRACE}}", own)])
+    raise AssertionError("execv returned")
 
 
 def _probee(argv: list[str]) -> int:
@@ -214,6 +216,7 @@ def matches(kind: str, text: str, output: str, case: Case, tests: Path) -> bool:
 
 def preload() -> None:
     """Import what every case needs, once."""
+    os.environ["XDG_CACHE_HOME"] = CACHE
     import probee.cli.run
     import probee.cli.script
     import probee.outputs.ndjson
@@ -228,6 +231,7 @@ def preload() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SAFE), help="kinds of probes that may be used")
+    parser.add_argument("--needing", default="", help="only cases with a probe of one of these kinds")
     parser.add_argument("--filter", default="", help="regular expression on suite.name")
     parser.add_argument("--slow", type=int, default=1, help="factor for all time limits")
     parser.add_argument("-v", action="store_true", help="show the output of what failed")
@@ -241,7 +245,8 @@ def main() -> int:
     reasons: Counter[str] = Counter()
     for case in read_cases(tests):
         label = f"{case.suite}.{case.name}"
-        if not re.search(options.filter, label):
+        needed = set(options.needing.split(",")) if options.needing else None
+        if not re.search(options.filter, label) or (needed is not None and not needed & case.providers):
             continue
         why = reason_to_skip(case, set(options.only.split(",")), tests)
         result = Result("skipped", why) if why else run(case, tests, slow=options.slow)
@@ -269,6 +274,7 @@ def _show(table: dict[str, Counter[str]], reasons: Counter[str]) -> None:
 
 
 PATH = os.environ.get("PATH", "")
+CACHE = tempfile.mkdtemp()  # objects that an earlier version of the compiler made are not wanted
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -28,14 +28,14 @@ def check(resolver: Resolver, node: ast.Call) -> Ty:
         arity(node, 0)
         node.meaning = ()
         return Ty("count", 8, signed=True)
-    arity(node, *{"hist": (1, 2), "lhist": (4, 4)}.get(node.name, (1, 1)))
+    arity(node, *{"hist": (1, 2), "lhist": (4, 4), "tseries": (3, 4)}.get(node.name, (1, 1)))
     type = resolver.expr(node.args[0])
     if type.kind in t.READABLE:
         type = t.int_of(8, signed=type.signed)
     if not (type.is_int or type.kind == "pointer"):
         raise TypeMismatch(f"{node.name}() only supports integer arguments ({type} provided)", node.args[0].span)
     node.meaning = _parameters(resolver, node)
-    return Ty(node.name, 16 if node.name == "stats" else 8, signed=type.signed or type.kind == "bool")
+    return Ty(node.name, 16 if node.name == "stats" else 8, signed=type.signed or type.kind == "bool", flexible=type.flexible)
 
 
 def _parameters(resolver: Resolver, node: ast.Call) -> tuple[int | str, ...]:
@@ -44,6 +44,10 @@ def _parameters(resolver: Resolver, node: ast.Call) -> tuple[int | str, ...]:
         if not 0 <= bits <= 5:
             raise CompileError(f"hist: bits {bits} must be 0..5", node.span)
         return (bits,)
+    if node.name == "tseries":
+        from probee.compiler.lang.bpftrace import tseries
+
+        return tseries.parameters(resolver, node)
     if node.name != "lhist":
         return ()
     low, high, step = (literal_int(resolver, node, index) for index in (1, 2, 3))
@@ -59,6 +63,15 @@ def _parameters(resolver: Resolver, node: ast.Call) -> tuple[int | str, ...]:
     if high - low < step:
         raise CompileError(f"lhist() step is larger than the range (provided step {step})", node.span)
     return (low, high, step)
+
+
+def bucket_count(info: MapInfo) -> int:
+    """Return how many buckets, or slots, a key can have."""
+    assert info.value is not None
+    numbers = [parameter for parameter in info.parameters if isinstance(parameter, int)]
+    if info.value.kind == "hist":
+        return (65 << numbers[0]) + 1
+    return numbers[1] if info.value.kind == "tseries" else (numbers[1] - numbers[0]) // numbers[2] + 2
 
 
 def lower(low: Lowerer, node: ast.Call, target: Place | None) -> Value | None:
@@ -77,6 +90,11 @@ def aggregate(low: Lowerer, info: MapInfo, target: ast.MapRef | ast.MapAccess, c
         raise CompileError(f"an aggregation must be assigned directly to @{info.name}", call.span)
     b, kind = low.b, call.name
     number = b.const(1) if kind == "count" else low.number(call.args[0])
+    if kind == "tseries":
+        from probee.compiler.lang.bpftrace import tseries
+
+        tseries.aggregate(low, info, target, number)
+        return
     bucket = None
     if kind in ("hist", "lhist"):
         bucket = _log2_bucket(low, number, info) if kind == "hist" else _linear_bucket(low, number, info)

@@ -60,6 +60,11 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
             assert isinstance(found[1], c.EnumType)
             constant = found[0], t.enum_of(found[1], 8)
     if constant is None:
+        from probee.compiler.lang.bpftrace._tables.errno import NUMBERS
+
+        if node.name in NUMBERS:  # of <errno.h>
+            constant = NUMBERS[node.name], t.literal_type(NUMBERS[node.name])
+    if constant is None:
         from probee.probes.candidate import closest
 
         near = closest(node.name, [*BUILTINS, *FUNCTIONS], 1)

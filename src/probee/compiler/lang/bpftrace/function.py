@@ -28,7 +28,7 @@ from probee.compiler.lang.bpftrace import (
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
-from probee.compiler.lang.bpftrace.type import Ty
+from probee.compiler.lang.bpftrace.type import AGGREGATIONS, Ty
 from probee.errors import CompileError, UnknownName, Unsupported
 
 Check = Callable[[Resolver, ast.Call], Ty]
@@ -36,7 +36,7 @@ Lower = Callable[[Lowerer, ast.Call, "Place | None"], "Value | None"]
 
 # Of the language, not here yet: named so that the error says which of the two it is
 LATER = frozenset((
-    "path", "percpu_kaddr", "skboutput", "socket_cookie", "tseries", "uaddr", "unwatch", "dw_ustack", "memcmp", "debugf",
+    "path", "percpu_kaddr", "skboutput", "socket_cookie", "uaddr", "unwatch", "dw_ustack", "memcmp", "debugf",
     "kfunc_exist", "kfunc_allowed", "usdt_arg",
 ))  # fmt: skip
 
@@ -63,7 +63,7 @@ FUNCTIONS: dict[str, Function] = {
 FUNCTIONS.update(
     {
         name: Function(aggregation.check, aggregation.lower)
-        for name in ("count", "sum", "min", "max", "avg", "stats", "hist", "lhist")
+        for name in AGGREGATIONS
     }
 )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I64, MAP, pointer
 from probee.compiler.ir.unit import Function, Value
-from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import ast, builtin, place
 from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.aggregation import bucket_count
 from probee.compiler.lang.bpftrace.check import arity
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_map import kernel_name, lookup, make_key
+from probee.compiler.lang.bpftrace.lower_map import BUCKETED, key_size, kernel_name, lookup, make_key
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import MapInfo, Unresolved
@@ -56,11 +57,33 @@ def _lower_delete(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     b = low.b
     access = _access(node)
     info = low.script.maps[(access.map if isinstance(access, ast.MapAccess) else access).name]
-    if info.value is not None and info.value.kind in ("hist", "lhist", "tseries"):
-        message = f"delete() of one key of a {info.value.kind} map is not supported yet"
-        raise Unsupported(message, node.span, hint="clear() empties the map")
+    if info.value is not None and info.value.kind in BUCKETED:
+        return _delete_buckets(low, info, access)
     result = b.helper("map_delete_elem", b.map(kernel_name(info)), make_key(low, info, access))
     return b.zext(b.compare(op.EQ, result, 0), I64)
+
+
+def _delete_buckets(low: Lowerer, info: MapInfo, access: ast.MapRef | ast.MapAccess) -> Value:
+    """Delete a histogram's every bucket, or a time series' every slot; true when there was any."""
+    b, n_buckets = low.b, bucket_count(info)
+    found, bucket = place.alloca(b, t.UINT64, "found"), place.alloca(b, t.UINT64, "bucket")
+    place.store(b, found, b.const(0))
+    place.store(b, bucket, b.const(0))
+    key = make_key(low, info, access, b.const(0))
+    at_bucket = key_size(info) - 8
+    head, body, end = b.new_block(), b.new_block(), b.new_block()
+    b.jump(head)
+    b.at(head)
+    number = place.load(b, bucket)
+    b.branch(b.compare(op.ULT, number, n_buckets), body, end)
+    b.at(body)
+    b.store(key, number, at_bucket)
+    result = b.helper("map_delete_elem", b.map(kernel_name(info)), key)
+    low.diamond(b.compare(op.EQ, result, 0), lambda: place.store(b, found, b.const(1)), None)
+    place.store(b, bucket, b.add(number, 1))
+    b.jump(head)
+    b.at(end)
+    return place.load(b, found)
 
 
 def _check_has_key(resolver: Resolver, node: ast.Call) -> Ty:
@@ -87,7 +110,10 @@ def _check_len(resolver: Resolver, node: ast.Call) -> Ty:
     if not isinstance(first, ast.MapRef):
         type = resolver.expr(first)
         if type.kind in ("kstack", "ustack"):
-            raise Unsupported("len() of a stack is not supported yet", node.span)
+            if not isinstance(first, (ast.Identifier, ast.Call)):
+                hint = "Ask for it where the stack is taken: len(kstack)."
+                raise Unsupported("len() of a stored stack is not supported yet", node.span, hint=hint)
+            return t.INT64
         raise TypeMismatch(f"len() expects a map or stack to be provided ({type} provided)", first.span)
     info = _info(resolver, node)
     if not info.keyed:
@@ -96,8 +122,24 @@ def _check_len(resolver: Resolver, node: ast.Call) -> Ty:
     return t.INT64
 
 
+def _stack_length(low: Lowerer, node: ast.Identifier | ast.Call) -> Value:
+    """Take the stack once more, into memory of ours: the helper returns how many bytes it has."""
+    b, depth = low.b, node.type.count
+    memory = place.alloca(b, t.array_of(t.UINT64, max(depth, 1)), "stack")
+    flags = b.const(0 if node.type.kind == "kstack" else builtin.USER_STACK)
+    size = b.helper("get_stack", builtin.context_of(low, node), place.address(b, memory), b.const(8 * depth), flags)
+    size = b.resize(size, I64, signed=True)
+    result = place.alloca(b, t.INT64)
+    place.store(b, result, b.const(0))
+    low.diamond(b.compare(op.SGT, size, 0), lambda: place.store(b, result, b.lshr(size, 3)), None)
+    return place.load(b, result)
+
+
 def _lower_len(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     """Count the elements: bpf_for_each_map_elem returns how many it visited."""
+    first = node.args[0]
+    if isinstance(first, (ast.Identifier, ast.Call)):
+        return _stack_length(low, first)
     if not low.feature("for_each_map_elem"):
         raise Unsupported("len() of a map needs bpf_for_each_map_elem, which this kernel lacks (Linux 5.13)", node.span)
     assert isinstance(node.args[0], ast.MapRef)

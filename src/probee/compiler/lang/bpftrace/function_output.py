@@ -8,7 +8,7 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_int, literal_text
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import kernel_name
-from probee.compiler.lang.bpftrace.lower_record import Writer, emit, fields_of
+from probee.compiler.lang.bpftrace.lower_record import Writer, emit, emit_exit, fields_of
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import MapInfo, Unresolved
@@ -145,7 +145,7 @@ def _check_exit(resolver: Resolver, node: ast.Call) -> Ty:
 
 def _lower_exit(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     status = low.number(node.args[0]) if node.args else low.b.const(0)
-    emit(low, "exit", "", [(t.UINT8, lambda where: place.store(low.b, where, status))], span=node.span)
+    emit_exit(low, status, node.span)
     low.leave()
 
 

@@ -62,6 +62,8 @@ class Lowerer:
         """Lower predicate and block."""
         b = self.b
         probe = self.instance.probe
+        if self.script.can_exit and self.instance.provider != "end":
+            self._leave_if_exited()
         if probe.predicate is not None:
             b.span = probe.predicate.span
             run, leave = b.new_block(), b.new_block()
@@ -72,6 +74,17 @@ class Lowerer:
         self.block(probe.body)
         if not b.terminated:
             self.leave()
+
+    def _leave_if_exited(self) -> None:
+        """What comes after exit() does not happen, however long user space takes to detach."""
+        from probee.compiler.lang.bpftrace.lower_record import exited
+
+        b = self.b
+        run, leave = b.new_block(), b.new_block()
+        b.branch(exited(self), leave, run)
+        b.at(leave)
+        self.leave()
+        b.at(run)
 
     def filter_pid(self) -> None:
         """Leave at once unless the process is the one that `-p` names."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from probee.compiler.ir.type import I64, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_record import refuse
+from probee.compiler.lang.bpftrace.lower_record import refuse, warn_of_helper
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.scope import MapInfo, Script
 from probee.compiler.lang.bpftrace.type import Ty
@@ -16,6 +18,7 @@ from probee.model.spec import MapSpec, MapType
 from probee.model.value import ValueType
 
 ANY, NO_EXIST = 0, 1  # flags of bpf_map_update_elem
+VERBOSE = 2  # the warning level of -k
 BUCKETED = ("hist", "lhist", "tseries")
 _TYPES = {
     "hash": MapType.HASH,
@@ -23,10 +26,6 @@ _TYPES = {
     "percpuhash": MapType.PERCPU_HASH,
     "percpulruhash": MapType.LRU_PERCPU_HASH,
 }
-MAP_FULL = (
-    "Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map "
-    "declaration e.g. `let @a = hash(5000)`"
-)
 
 
 def kernel_name(info: MapInfo) -> str:
@@ -91,8 +90,15 @@ def read(low: Lowerer, node: ast.MapRef | ast.MapAccess) -> Value:
     def present() -> None:
         place.store(b, result, place.load(b, Place(b.non_null(found), 0, type)))
 
-    low.diamond(b.check_null(found), present, None)
+    low.diamond(b.check_null(found), present, missing_warning(low, node))
     return place.load(b, result)
+
+
+def missing_warning(low: Lowerer, node: ast.Expr) -> Callable[[], None] | None:
+    """Return what reports a missing key when `-k` asks for such warnings."""
+    if low.script.options.get("warning_level") != VERBOSE:
+        return None
+    return lambda: warn_of_helper(low, "map_lookup_elem", low.b.const(0), node.span)
 
 
 def read_into(low: Lowerer, node: ast.MapRef | ast.MapAccess, target: Place, *, padded: bool) -> None:
@@ -103,10 +109,15 @@ def read_into(low: Lowerer, node: ast.MapRef | ast.MapAccess, target: Place, *, 
     if type.kind in t.AGGREGATIONS:
         raise CompileError(f"Map type {type} cannot be used as a value here", node.span)
     found = lookup(low, info, make_key(low, info, node))
+    warn = missing_warning(low, node)
+
+    def missing() -> None:
+        place.zero(b, target)
+        if warn is not None:
+            warn()
+
     low.diamond(
-        b.check_null(found),
-        lambda: place.copy(b, target, Place(b.non_null(found), 0, type), padded=padded),
-        lambda: place.zero(b, target),
+        b.check_null(found), lambda: place.copy(b, target, Place(b.non_null(found), 0, type), padded=padded), missing
     )
 
 
@@ -123,7 +134,7 @@ def assign(low: Lowerer, target: ast.MapRef | ast.MapAccess, value: ast.Expr) ->
     data = place.alloca(b, type, f"value of @{info.name}")
     low.into(value, data, padded=True)
     key = make_key(low, info, target)
-    refuse(low, update(low, info, key, place.address(b, data), ANY), MAP_FULL, target.span)
+    refuse(low, update(low, info, key, place.address(b, data), ANY), target.span)
 
 
 def slot_for(low: Lowerer, info: MapInfo, key: Value, size: int, span: int) -> Value:
@@ -139,10 +150,10 @@ def slot_for(low: Lowerer, info: MapInfo, key: Value, size: int, span: int) -> V
     def missing() -> None:
         zeros = b.alloca(-(-size // 8) * 8, 8, "zeros")
         b.zero(zeros, -(-size // 8) * 8)
-        update(low, info, key, zeros, NO_EXIST)
+        made = update(low, info, key, zeros, NO_EXIST)
         again = lookup(low, info, key)
         b.store(result, again)
-        low.diamond(b.check_null(again), lambda: None, lambda: refuse(low, b.const(1), MAP_FULL, span))
+        low.diamond(b.check_null(again), lambda: None, lambda: refuse(low, made, span))
 
     low.diamond(b.check_null(found), lambda: None, missing)
     return b.load(result, pointer("map", nullable=True))

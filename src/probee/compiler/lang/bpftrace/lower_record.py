@@ -19,8 +19,9 @@ from probee.compiler.lang.bpftrace.type import Ty
 from probee.model.spec import Action, MapSpec, MapType
 
 RING = "ring"
-RING_FULL, NO_SCRATCH, REFUSED = 0, 1, 2  # indices of the loss map
-N_LOSS = 3
+RING_FULL, NO_SCRATCH, REFUSED, EXIT_STATUS = 0, 1, 2, 3  # indices of the loss map
+N_LOSS = 4
+EXITED = "exited"  # one number: not zero once a program has called exit()
 
 Writer = Callable[[Place], None]
 
@@ -30,6 +31,8 @@ def add_runtime_maps(low: Lowerer) -> None:
     maps = low.unit.maps
     if RING not in maps:
         maps[RING] = MapSpec(RING, MapType.RINGBUF, 0, 0, 0, role="ring")
+    if low.script.can_exit and EXITED not in maps:
+        maps[EXITED] = MapSpec(EXITED, MapType.ARRAY, 4, 8, 1, role="exited")
     if low.unit.loss_map not in maps:
         maps[low.unit.loss_map] = MapSpec(low.unit.loss_map, MapType.PERCPU_ARRAY, 4, 8, N_LOSS, role="loss")
 
@@ -42,8 +45,9 @@ def emit(
     *,
     parameters: tuple[int | str, ...] = (),
     span: int = 0,
+    no_room: Callable[[], object] | None = None,
 ) -> None:
-    """Send one record; each field comes with what writes it."""
+    """Send one record; each field comes with what writes it.  `no_room` is done in its place when the ring is full."""
     add_runtime_maps(low)
     b = low.b
     layout: list[tuple[int, Ty]] = []
@@ -66,7 +70,26 @@ def emit(
             write(Place(record, offset, type))
         b.helper("ringbuf_submit", record, b.const(0), type=VOID)
 
-    low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))
+    low.diamond(b.check_null(room), fill, no_room or (lambda: count_loss(low, RING_FULL)))
+
+
+def emit_exit(low: Lowerer, status: Value, span: int) -> None:
+    """End the session: no program runs from now on, and user space is told, by a number when the ring is full."""
+    b = low.b
+    b.store(b.map_value(EXITED), b.const(1))
+
+    def no_room() -> None:
+        key = b.alloca(8, 8, "loss")
+        b.store(key, b.const(EXIT_STATUS, I32), 0)
+        found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
+        low.diamond(b.check_null(found), lambda: b.store(b.non_null(found), b.add(b.and_(status, 255), 1)), None)
+
+    emit(low, "exit", "", [(t.UINT8, lambda where: place.store(b, where, status))], span=span, no_room=no_room)
+
+
+def exited(low: Lowerer) -> Value:
+    """Return whether a program has called exit()."""
+    return low.b.compare(op.NE, low.b.load(low.b.map_value(EXITED), I64), 0)
 
 
 def field(low: Lowerer, node: ast.Expr, *, padded: bool = False) -> tuple[Ty, Writer]:
@@ -113,16 +136,16 @@ def _evaluated(low: Lowerer, node: ast.Expr) -> tuple[Ty, Writer]:
 
 def count_loss(low: Lowerer, index: int) -> None:
     """Add one to a loss counter of this CPU."""
-    low.b.call(_subprogram(low, "lost", _build_lost), low.b.const(index))
+    low.b.call(_subprogram(low, "lost", 1, _build_lost), low.b.const(index))
 
 
-def refuse(low: Lowerer, result: Value, message: str, span: int) -> None:
+def refuse(low: Lowerer, result: Value, span: int) -> None:
     """Count and report a map update that failed; `result` is the helper's."""
     b = low.b
 
     def failed() -> None:
         count_loss(low, REFUSED)
-        warn(low, message, span)
+        warn_of_helper(low, "map_update_elem", result, span)
 
     low.diamond(b.compare(op.NE, result, 0), failed, None)
 
@@ -131,41 +154,52 @@ def warn(low: Lowerer, message: str, span: int) -> None:
     """Have user space print a warning with the place in the script."""
     number = len(low.unit.actions)
     low.unit.actions.append(Action("runtime_warning", message, size=8, span=span))
-    low.b.call(_subprogram(low, "warn", _build_warn), low.b.const(number))
+    low.b.call(_subprogram(low, "warn", 1, _build_warn), low.b.const(number))
+
+
+def warn_of_helper(low: Lowerer, helper: str, result: Value, span: int) -> None:
+    """Have user space print what it means that a helper returned `result`."""
+    number = len(low.unit.actions)
+    fields = ((8, t.value_type(t.INT64)),)
+    low.unit.actions.append(Action("runtime_warning", "", fields=fields, size=16, parameters=(helper,), span=span))
+    result = low.b.resize(result, I64, signed=True)
+    low.b.call(_subprogram(low, "failed", 2, _build_warn), low.b.const(number), result)
 
 
 # -- what every program needs in many places is a subprogram of its own, made when first used
 
 
-def _subprogram(low: Lowerer, name: str, build: Callable[[Lowerer, Value], None]) -> str:
-    """Return the name of the program's subprogram that takes one number and returns 0."""
+def _subprogram(low: Lowerer, name: str, n_parameters: int, build: Callable[[Lowerer, list[Value]], None]) -> str:
+    """Return the name of the program's subprogram that takes so many numbers and returns 0."""
     full = f"{name}_{low.instance.index}"
     if not any(function.name == full for function in low.callbacks):
-        function = Function(full, (I64,), I64, kind="subprogram", span=low.instance.probe.span)
+        function = Function(full, (I64,) * n_parameters, I64, kind="subprogram", span=low.instance.probe.span)
         low.callbacks.append(function)
         inner = low.nested(function)
-        build(inner, inner.b.param(0))
+        build(inner, [inner.b.param(index) for index in range(n_parameters)])
         inner.b.return_(inner.b.const(0))
     return full
 
 
-def _build_lost(low: Lowerer, index: Value) -> None:
+def _build_lost(low: Lowerer, parameters: list[Value]) -> None:
     add_runtime_maps(low)
     b = low.b
     key = b.alloca(8, 8, "loss")
-    b.store(key, b.trunc(index, I32), 0)
+    b.store(key, b.trunc(parameters[0], I32), 0)
     found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
     low.diamond(b.check_null(found), lambda: b.atomic("add", b.non_null(found), b.const(1)), None)
 
 
-def _build_warn(low: Lowerer, number: Value) -> None:
+def _build_warn(low: Lowerer, parameters: list[Value]) -> None:
+    """A record of the parameters, the action's number first."""
     add_runtime_maps(low)
-    b = low.b
-    room = b.helper("ringbuf_reserve", b.map(RING), b.const(8), b.const(0), type=pointer("ringbuf", nullable=True))
+    b, size = low.b, 8 * len(parameters)
+    room = b.helper("ringbuf_reserve", b.map(RING), b.const(size), b.const(0), type=pointer("ringbuf", nullable=True))
 
     def fill() -> None:
         record = b.non_null(room)
-        b.store(record, number, 0)
+        for index, value in enumerate(parameters):
+            b.store(record, value, 8 * index)
         b.helper("ringbuf_submit", record, b.const(0), type=VOID)
 
     low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))

@@ -81,6 +81,7 @@ def read(source: Source, target: Target, options: Options) -> Script:
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
     script.options.update(unsafe=options.unsafe, has_child=options.has_child, warning_level=options.warning_level)
+    script.environment = options.environment
     script.named = {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in options.named)}
     for message, span in config.warnings:
         script.warn(message, span)
@@ -188,6 +189,7 @@ def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
 
 def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
     unit = Unit()
+    script.can_exit = any(_calls_exit(instance) for instance in script.instances)
     unit.features = frozenset(name for name in PASS_FEATURES if script.target.has_feature(name))
     unit.options = {key: script.config.values[key] for key in RUNTIME_OPTIONS}
     for info in script.maps.values():
@@ -199,8 +201,18 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
         resolver.probe(instance)
         unit.programs.append(_program(script, unit, instance, options))
         _links(script, unit, instance)
-    unit.warnings = [warning.report().replace("ERROR:", "WARNING:", 1) for warning in script.warnings]
+    unit.warnings = [_shown(warning) for warning in script.warnings]
     return unit
+
+
+def _calls_exit(instance: Instance) -> bool:
+    return any(isinstance(node, ast.Call) and node.name == "exit" for node in ast.walk(instance.probe.body))
+
+
+def _shown(warning: CompileError) -> str:
+    """Return the text of a warning; one that belongs to no place shows none."""
+    text = warning.report() if warning.span else f"ERROR: {warning.message}"
+    return text.replace("ERROR:", "WARNING:", 1)
 
 
 def _program(script: Script, unit: Unit, instance: Instance, options: Options) -> Program:

@@ -105,7 +105,7 @@ class Script:
     """A script being compiled: what was read of it, and what has been learnt."""
 
     __slots__ = (
-        "asked", "config", "functions", "instances", "maps", "named", "options", "parameters", "program", "source", "structs",
+        "asked", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options", "parameters", "program", "source", "structs",
         "symbols", "target", "warnings",
     )  # fmt: skip
 
@@ -122,6 +122,8 @@ class Script:
         self.structs: dict[str, object] = {}  # "struct x" → CType, from the preamble
         self.symbols: dict[str, tuple[int, Ty]] = {}  # enum members and #defines of the preamble
         self.options: dict[str, object] = {}
+        self.environment: dict[str, str] = {}  # BPFTRACE_* variables
+        self.can_exit = False  # exit() is called somewhere but in end
         self.named: dict[str, str] = {}  # options after `--`: "" for one without a value
         self.asked: dict[str, Option] = {}  # those that getopt() asks for
         self.functions: dict[str, Instance] = {}  # fn, by name

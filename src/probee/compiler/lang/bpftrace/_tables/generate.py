@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -12,7 +13,6 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
-_ALIASES = {"EWOULDBLOCK", "EDEADLOCK"}
 
 
 def _table(name: str, rows: dict[int, str]) -> str:
@@ -46,7 +46,8 @@ def _syscalls(path: str) -> dict[int, str]:
 
 
 def main() -> None:
-    _write("errno", "Texts of error numbers (strerror).", _table("TEXTS", _errors()))
+    codes = "NUMBERS = {\n" + "".join(f'    "{name}": {n},\n' for n, name in sorted(errno.errorcode.items())) + "}\n"
+    _write("errno", "Texts (strerror) and names of error numbers.", _table("TEXTS", _errors()) + "\n" + codes)
     numbers = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals if s.name not in ("SIGRTMIN", "SIGRTMAX")}
     names = "NUMBERS = {\n" + "".join(f'    "{name}": {number},\n' for name, number in sorted(numbers.items())) + "}\n"
     _write("signals", "Texts (strsignal) and names of signals.", _table("TEXTS", _signals()) + "\n" + names)
