@@ -47,3 +47,22 @@ def test_a_full_map_counts_what_it_refuses(guest: Guest, n_keys: int) -> None:
     )
     assert len(re.findall(r"^@\[\d+\]: 1$", result.stdout, re.MULTILINE)) == n_keys
     assert "Map full; can't update element" in result.stderr
+
+
+NESTED = """
+kprobe:vfs_read /comm == "dd"/ { $i = (uint64)0; while ($i < 4000) { $i++; } @reads++; }
+kprobe:hrtimer_forward { @timer++; }
+profile:us:200 { @samples++; }
+"""
+
+
+def test_what_a_sampling_probe_finds_the_kernel_too_busy_for_is_shown_as_missed(guest: Guest) -> None:
+    if tuple(int(part) for part in guest.version.split(".")[:2]) < (6, 7):
+        pytest.skip("before Linux 6.7 the kernel does not tell what a link missed")
+    with start(guest, "-e", NESTED) as job:
+        guest.run("dd if=/dev/zero of=/dev/null bs=1 count=50000 status=none", timeout_s=120).check()
+        result = end(job)
+    missed = re.search(r"WARNING: (\d+) hits were missed", result.stderr)
+    assert missed is not None, result.stderr
+    assert int(missed[1]) > 0
+    assert "@reads: 5" in result.stdout

@@ -61,10 +61,16 @@ class LossReader:
         return new
 
     def remember_missed(self, links: Iterable[Link]) -> None:
-        """Read the links' miss counters; to be called while they are attached."""
-        counts = [link.missed() for link in links]
+        """Read the miss counters of links and programs; to be called while they are attached.
+
+        The kernel counts misses of kprobes (link, Linux 6.7) and runs left out because another program was running (program,
+        Linux 5.12), but none of a sampling probe that interrupts a program: None means that nothing at all is counted.
+        """
+        attached = list(links)
+        programs = {id(link.program): link.program for link in attached}.values()
+        counts = [each.missed() for each in (*attached, *programs)]
         known = [count for count in counts if count is not None]
-        self._missed = sum(known) if len(known) == len(counts) else None
+        self._missed = sum(known) if known else None
 
     def loss(self) -> Loss:
         return Loss(**dict(zip(REASONS, self.totals(), strict=False)), missed=self._missed)

@@ -26,12 +26,18 @@ class Counters:
         return pack("<2Q", *self.numbers[index])
 
 
-class Link:
+class Counted:
     def __init__(self, missed: int | None) -> None:
         self._missed = missed
 
     def missed(self) -> int | None:
         return self._missed
+
+
+class Link(Counted):
+    def __init__(self, missed: int | None, program: int | None) -> None:
+        super().__init__(missed)
+        self.program = Counted(program)
 
 
 @pytest.mark.parametrize("one_entry", [True, False])
@@ -61,8 +67,19 @@ def test_an_exit_without_room_in_the_ring_leaves_its_status(left, status):
     assert reader.exit_status() == status
 
 
-@pytest.mark.parametrize("counts, missed", [([1, 2], 3), ([1, None], None), ([], 0)])
-def test_missed_hits_are_unknown_when_one_link_cannot_tell(counts, missed):
+@pytest.mark.parametrize(
+    "links, programs, missed",
+    [([1, 2], [0, 4], 7), ([1, None], [None, None], 1), ([None, None], [None, 2], 2), ([None], [None], None), ([], [], None)],
+)
+def test_missed_hits_are_what_links_and_programs_count(links, programs, missed):
     reader = LossReader(None)
-    reader.remember_missed([Link(count) for count in counts])
+    reader.remember_missed([Link(link, program) for link, program in zip(links, programs, strict=True)])
     assert reader.loss().missed == missed
+
+
+def test_a_program_behind_several_links_counts_once():
+    first, second = Link(1, 5), Link(1, 5)
+    second.program = first.program
+    reader = LossReader(None)
+    reader.remember_missed([first, second])
+    assert reader.loss().missed == 7
