@@ -136,7 +136,7 @@ class _Generator:
             (self.stack_load, 3), (self.variable_update, 3), (self.block_copy, 1), (self.map_update, 1),
             (self.map_lookup, 2), (self.map_delete, 1), (self.atomic, 2), (self.indexed, 1), (self.branch, 3),
             (self.loop, 1), (self.call, 2), (self.boolean, 1), (self.late_zero, 1),
-            (self.temporary, 2),
+            (self.temporary, 2), (self.flag, 1), (self.upsert, 1), (self.again, 1),
         )  # fmt: skip
         choices = [kind for kind, weight in kinds for _ in range(weight)]
         for _ in range(count):
@@ -315,6 +315,59 @@ class _Generator:
         for _ in range(self.rng.randrange(0, 4)):
             self.join(pools, join, ends)
         self.depth -= 1
+
+    def flag(self) -> None:
+        """`a || b` and the like: a variable that says where to go, set on several ways."""
+        if self.depth > 2:
+            return
+        b = self.b
+        flag = b.alloca(8, name="flag")
+        b.store(flag, b.const(self.rng.randrange(2)))
+
+        def set() -> None:
+            self.statements(self.rng.randrange(2))
+            b.store(flag, b.zext(self.condition(), I64) if self.rng.random() < 0.5 else b.const(self.rng.randrange(2)))
+
+        self.diamond(self.condition(), set, set if self.rng.random() < 0.5 else lambda: None)
+        test = b.compare(self.rng.choice((op.NE, op.EQ, op.ULT)), b.load(flag, I64), self.rng.randrange(2))
+        self.diamond(test, lambda: self.statements(self.rng.randrange(1, 3)), lambda: self.statements(self.rng.randrange(2)))
+
+    def again(self) -> None:
+        """A condition tested inside of one of its own arms, and behind it."""
+        if self.depth > 1:
+            return
+        type = self.rng.choice(_TYPES)
+        left, right = self.pick(type), self.pick(type)
+        test = lambda: self.b.compare(self.rng.choice(_COMPARE), left, right)  # noqa: E731
+        arm = lambda: self.statements(self.rng.randrange(1, 3))  # noqa: E731
+        condition = test()
+        self.diamond(condition, lambda: self.diamond(test(), arm, arm), arm)
+        self.diamond(condition if self.rng.random() < 0.5 else test(), arm, arm)
+
+    def upsert(self) -> None:
+        """The value of a key, inserted when it is not there, and checked once more where both ways join."""
+        if self.depth > 2:
+            return
+        b = self.b
+        nullable = pointer("map", nullable=True)
+        found = b.alloca(8, name="found")
+
+        def look_up() -> Value:
+            b.store(found, b.helper("map_lookup_elem", b.map("table"), self.key, type=nullable))
+            return b.load(found, nullable)
+
+        def insert() -> None:
+            self.add(b.helper("map_update_elem", b.map("table"), self.key, self.value, b.const(1)))
+            second = look_up()
+            if self.rng.random() < 0.5:
+                self.diamond(b.check_null(second), lambda: None, lambda: self.statements(1))
+
+        self.set_key()
+        self.diamond(b.check_null(look_up()), lambda: None, insert)
+        if self.rng.random() < 0.3:
+            self.load_input()
+        result = b.load(found, nullable)
+        self.diamond(b.check_null(result), lambda: self.use_pointer(b.non_null(result)), lambda: None)
 
     def ends(self, target: Block) -> list[Block]:
         """Return the blocks that jump to a target, in the order of the function."""

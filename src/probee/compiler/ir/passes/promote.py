@@ -20,7 +20,7 @@ def run(function: Function, unit: Unit) -> bool:
     if not slots:
         return False
     connect(function)
-    _Promotion(function, slots).run()
+    Promotion(function, slots).run()
     return True
 
 
@@ -51,7 +51,9 @@ def promotable(function: Function) -> dict[Value, Type]:
     return {slot: type for slot, type in slots.items() if type is not None}
 
 
-class _Promotion:
+class Promotion:
+    """Turns slots, each with the type that it holds, into values; all their loads and stores must be of the whole slot."""
+
     def __init__(self, function: Function, slots: dict[Value, Type]) -> None:
         self.function = function
         self.slots = slots

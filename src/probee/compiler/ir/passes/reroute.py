@@ -34,10 +34,18 @@ class Crossing:
         then, otherwise = self.targets
         return then is not otherwise and self.block not in (then, otherwise)
 
+    def surroundings(self) -> set[Block | Value]:
+        """Return the blocks that change with this one, and its phis and pointers that may be proved."""
+        near: set[Block | Value] = {self.block, *self.targets, *self.block.predecessors, *self.phis}
+        self._find_pointer()
+        if self.pointer is not None:
+            near.add(self.pointer)
+            near.update(self.pointer.args if self.pointer in self.phis else ())
+        return near
+
     def prepare(self, function: Function) -> bool:
         """Find the proofs behind the branch; return whether all of them can be moved to the ways."""
         nullable = {phi for phi in self.phis if phi.type.nullable}
-        self._find_pointer()
         if self.pointer is not None:
             nullable.add(self.pointer)
         if not nullable:

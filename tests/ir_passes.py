@@ -1,0 +1,57 @@
+"""What tests of passes share: IR that is run in the IR interpreter before and after, and judged by verify.py."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from ir_generator import random_input, random_unit
+from ir_interpreter import IrMachine
+from probee.compiler.ir.unit import Function, Unit, Value
+from probee.compiler.ir.verify import verify
+
+ZERO = bytes(4)
+FunctionPass = Callable[[Function, Unit], bool]
+Outcome = tuple[int, object, object]
+
+
+def run_random(unit: Unit, seed: int) -> Outcome:
+    """Return what a random unit leaves: its result, and the contents of its maps."""
+    machine = IrMachine(unit.programs[0].functions, unit.maps)
+    machine.set("data", ZERO, random_input(random.Random(seed)))
+    result = machine.run(bytes(64))
+    return result, machine.get("data", ZERO), {key: machine.get("table", key) for key in machine.maps["table"].entries}
+
+
+def each(*passes: FunctionPass) -> Callable[[Unit], Unit]:
+    """Return passes over functions as one pass over a unit."""
+
+    def run(unit: Unit) -> Unit:
+        for program in unit.programs:
+            for function in program.functions:
+                for one in passes:
+                    one(function, unit)
+        return unit
+
+    return run
+
+
+def assert_same(seed: int, run: Callable[[Unit], Unit]) -> Unit:
+    """Check that a pass leaves a random unit legal and doing what it did; returns the unit after the pass."""
+    before = random_unit(seed, size=10 + seed % 50)
+    want = run_random(before, seed)
+    after = verify(run(random_unit(seed, size=10 + seed % 50)))
+    assert run_random(after, seed) == want
+    return after
+
+
+def ops(function: Function) -> list[str]:
+    """Return the operations of a function, without constants, in the order of the text."""
+    return [value.op for block in function.blocks for value in block.values if value.op != "const"]
+
+
+def only(function: Function, operation: str) -> Value:
+    """Return the one value of an operation."""
+    found = [value for block in function.blocks for value in block.values if value.op == operation]
+    assert len(found) == 1, f"{len(found)} of {operation}"
+    return found[0]
