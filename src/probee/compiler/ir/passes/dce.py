@@ -20,14 +20,14 @@ _WRITES = frozenset((op.STORE, op.ZERO, op.COPY))
 
 
 def run(function: Function, unit: Unit) -> bool:
-    """Remove the unused; return whether there was any."""
+    """Remove the unused; return whether there was any, constants aside: nobody can gain by their going."""
     marked = _Marks(function).run()
     changed = False
     for block in function.blocks:
         kept = [value for value in block.values if value in marked]
         if len(kept) != len(block.values):
+            changed = changed or any(value.op != op.CONST and value not in marked for value in block.values)
             block.values = kept
-            changed = True
     if changed and function.fields:
         function.fields = {value: field for value, field in function.fields.items() if value in marked}
     return changed

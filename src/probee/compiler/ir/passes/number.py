@@ -8,8 +8,6 @@ them where they are used.
 
 from __future__ import annotations
 
-from typing import Any
-
 from probee.compiler.ir import op
 from probee.compiler.ir.passes.convert import RULES
 from probee.compiler.ir.passes.dominance import children, immediate_dominators, reverse_postorder
@@ -18,6 +16,10 @@ from probee.compiler.ir.passes.forward import Known
 from probee.compiler.ir.passes.width import width_of
 from probee.compiler.ir.type import BOOL, Type
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MISSING: Any = object()
 _MEMORY = frozenset((op.COPY, op.ATOMIC, op.COMPARE_EXCHANGE, op.HELPER, op.CALL, op.KFUNC))
