@@ -27,6 +27,7 @@ class Case:
 
     def __init__(self, suite: str) -> None:
         self.suite = suite
+        self.script = ""  # the text of the script that RUN names
         self.expects: list[tuple[str, str]] = []
         self.given: dict[str, str] = {}
         self.requires: list[str] = []
@@ -43,7 +44,7 @@ class Case:
     @property
     def providers(self) -> set[str]:
         """Which kinds of probes the program has, as far as its text shows them."""
-        text = _STRINGS.sub('""', self.program)
+        text = _STRINGS.sub('""', f"{self.program}\n{self.script}")
         found = {
             name
             for name, words in PROVIDERS.items()
@@ -74,6 +75,10 @@ def read_cases(tests: Path) -> list[Case]:
     for path in sorted((tests / "runtime").iterdir()):
         if path.is_file() and not path.name.startswith("."):
             cases.extend(case for case in parse(path.name, path.read_text()) if for_this_machine(case))
+    for case in cases:
+        named = re.search(r"(\S+\.bt)\b", case.given.get("RUN", ""))
+        if named is not None and (tests / named[1]).is_file():
+            case.script = (tests / named[1]).read_text()
     return cases
 
 

@@ -171,6 +171,8 @@ def known_text(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
 def context_of(low: Lowerer, node: ast.Expr) -> Value:
     if low.context is None:
         name = node.name if isinstance(node, (ast.Identifier, ast.Call)) else "ctx"
+        if low.instance.returns is not None:
+            raise CompileError(f"Builtin {name} not supported outside probe", node.span)
         raise CompileError(f"'{name}' builtin is not allowed in a for-loop", node.span)
     return low.context
 

@@ -24,6 +24,7 @@ from probee.compiler.lang.bpftrace import (
     function_read,
     function_string,
     function_time,
+    subprogram,
 )
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
@@ -70,6 +71,9 @@ FUNCTIONS.update(
 
 def resolve_call(resolver: Resolver, node: ast.Call) -> Ty:
     """Type a call; raises UnknownName with what was perhaps meant."""
+    own = resolver.script.functions.get(node.name)
+    if own is not None:
+        return subprogram.resolve_call(resolver, node, own)
     function = FUNCTIONS.get(node.name)
     if function is not None:
         return function.check(resolver, node)
@@ -98,6 +102,8 @@ def lower_call(low: Lowerer, node: ast.Expr, target: Place | None) -> Value | No
         call.type, call.meaning = node.type, node.meaning
         return FUNCTIONS[node.name].lower(low, call, target)
     assert isinstance(node, ast.Call)
+    if node.name in low.script.functions:
+        return subprogram.lower_call(low, node, target)
     if node.name in FUNCTIONS:
         return FUNCTIONS[node.name].lower(low, node, target)
     known = builtin.find(node.name)

@@ -10,7 +10,7 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.aggregation import bucket_count
 from probee.compiler.lang.bpftrace.check import arity
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_map import BUCKETED, key_size, kernel_name, lookup, make_key
+from probee.compiler.lang.bpftrace.lower_map import BUCKETED, kernel_name, key_size, lookup, make_key
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import MapInfo, Unresolved

@@ -139,8 +139,56 @@ def _find(low: Lowerer, hay: ast.Expr, needle: ast.Expr) -> Value:
             _search(low, text, len(known), None, found, lambda inner, at, differ, _: _expect_bytes(inner, at, known, differ))
         return place.load(b, found)
     other = here(low, low.place(needle))
-    _search(low, text, 1, other, found, _expect_text)
+    if text.type.size * other.type.size > MAX_STEPS and low.feature("bpf_loop"):
+        _walk(low, text, other, found)
+    else:
+        _search(low, text, 1, other, found, _expect_text)
     return place.load(b, found)
+
+
+def _walk(low: Lowerer, text: Place, needle: Place, found: Place) -> None:
+    """Compare one byte per call of bpf_loop: no loop for the verifier, whatever the sizes.
+
+    The state is the position in the text, and how many bytes of the needle match before it.  It changes by atomic additions
+    because the verifier does not follow those: to it, one call is then like the next.
+    """
+    from probee.compiler.lang.bpftrace.lower_loop import callback
+
+    b = low.b
+    state = place.alloca(b, t.array_of(t.UINT64, 2), "search")
+    for offset in (0, 8):
+        place.store(b, state.at(offset, t.UINT64), b.const(0))
+    pointers = [place.address(b, where) for where in (text, needle, found, state)]
+
+    def body(inner: Lowerer, given: list[Value]) -> None:
+        c = inner.b
+        at, same = (Place(given[3], offset, t.UINT64) for offset in (0, 8))
+        position, matched = place.load(c, at), place.load(c, same)
+        wanted = c.load(c.offset(given[1], c.bound(matched, needle.type.size - 1)), I8)
+        byte = c.load(c.offset(given[0], c.bound(position, text.type.size - 1)), I8)
+        all_matched, more, equal, differ, go_on, stop = (c.new_block() for _ in range(6))
+        c.branch(c.compare(op.EQ, wanted, 0), all_matched, more)
+        c.at(all_matched)
+        place.store(c, Place(given[2], 0, found.type), c.sub(position, matched))
+        c.jump(stop)
+        c.at(more)
+        c.branch(c.compare(op.EQ, byte, wanted), equal, differ)
+        c.at(equal)
+        c.atomic("add", at.base, c.const(1), at.offset)
+        c.atomic("add", same.base, c.const(1), same.offset)
+        c.jump(go_on)
+        c.at(differ)  # back to the position after the one where this match began
+        c.atomic("add", at.base, c.sub(c.const(1), matched), at.offset)
+        c.atomic("add", same.base, c.sub(c.const(0), matched), same.offset)
+        c.branch(c.compare(op.EQ, byte, 0), stop, go_on)
+        c.at(stop)
+        c.return_(c.const(1))
+        c.at(go_on)
+        c.return_(c.const(0))
+
+    name, table = callback(low, "search", (I64, pointer("stack")), pointers, body)
+    steps = min(text.type.size * needle.type.size, 1 << 23)
+    b.helper("loop", b.const(steps), b.callback(name), table, b.const(0))
 
 
 Match = Callable[[Lowerer, "Window", Block, "Place | None"], None]

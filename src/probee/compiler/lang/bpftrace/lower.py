@@ -49,11 +49,14 @@ class Lowerer:
         self.loops: list[Loop] = []
         self.result = 1 if instance.provider == "tracepoint" else 0
         self.left: Place | None = None  # in a callback: where it notes that the whole program ends, and with what
+        self.returned: Place | None = None  # in a function: where its result goes, when it is no number
+        self.program_index = instance.index
 
     def nested(self, function: Function) -> Lowerer:
         """Return a lowerer for a callback of this function; the context of the program is out of its reach."""
         inner = Lowerer(self.script, self.unit, self.instance, function)
         inner.callbacks = self.callbacks
+        inner.program_index = self.program_index
         return inner
 
     # -- whole bodies
@@ -271,6 +274,11 @@ class Lowerer:
             self.b.return_(self.b.const(status))
 
     def _return(self, node: ast.Return) -> None:
+        if self.instance.returns is not None:
+            from probee.compiler.lang.bpftrace.subprogram import return_value
+
+            self.leave(return_value(self, node))
+            return
         self.leave(self.value(node.value) if node.value is not None else None)
 
     # -- expressions

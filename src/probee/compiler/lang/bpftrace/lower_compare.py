@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.type import I8, I64, int_type
+from probee.compiler.ir.type import I8, I64, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.scope import Known
+
+MAX_STEPS = 1024  # of a comparison that is a plain loop
 
 
 def compare_memory(low: Lowerer, left: ast.Expr, right: ast.Expr) -> Value:
@@ -81,6 +83,9 @@ def _expect(low: Lowerer, value: Value, other: Value, differ: object) -> None:
 
 def _loop(low: Lowerer, a: Place, z: Place, size: int, differ: object) -> None:
     """Compare byte by byte, to the NUL or `size` bytes."""
+    if size > MAX_STEPS and low.feature("bpf_loop"):
+        _call_back(low, a, z, size, differ)
+        return
     b = low.b
     index = place.alloca(b, t.UINT64)
     place.store(b, index, b.const(0))
@@ -99,6 +104,36 @@ def _loop(low: Lowerer, a: Place, z: Place, size: int, differ: object) -> None:
     place.store(b, index, b.add(place.load(b, index), 1))
     b.jump(head)
     b.at(end)
+
+
+def _call_back(low: Lowerer, a: Place, z: Place, size: int, differ: object) -> None:
+    """The same, one byte per call of bpf_loop: no long loop for the verifier."""
+    from probee.compiler.lang.bpftrace.lower_loop import callback
+
+    b = low.b
+    same = place.alloca(b, t.UINT64, "same")
+    place.store(b, same, b.const(1))
+
+    def body(inner: Lowerer, given: list[Value]) -> None:
+        c = inner.b
+        at = c.bound(c.param(0), size - 1)
+        one, other = (c.load(c.offset(base, at), I8) for base in given[:2])
+        unequal, go_on, stop, more = (c.new_block() for _ in range(4))
+        c.branch(c.compare(op.EQ, one, other), go_on, unequal)
+        c.at(unequal)
+        c.store(given[2], c.const(0))
+        c.jump(stop)
+        c.at(go_on)
+        c.branch(c.compare(op.EQ, one, 0), stop, more)
+        c.at(stop)
+        c.return_(c.const(1))
+        c.at(more)
+        c.return_(c.const(0))
+
+    pointers = [place.address(b, where) for where in (a, z, same)]
+    name, table = callback(low, "compare", (I64, pointer("stack")), pointers, body)
+    b.helper("loop", b.const(size), b.callback(name), table, b.const(0))
+    _expect(low, place.load(b, same), b.const(1), differ)
 
 
 def _equal(low: Lowerer, a: Place, z: Place, differ: object) -> None:

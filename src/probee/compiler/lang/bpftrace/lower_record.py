@@ -171,7 +171,7 @@ def warn_of_helper(low: Lowerer, helper: str, result: Value, span: int) -> None:
 
 def _subprogram(low: Lowerer, name: str, n_parameters: int, build: Callable[[Lowerer, list[Value]], None]) -> str:
     """Return the name of the program's subprogram that takes so many numbers and returns 0."""
-    full = f"{name}_{low.instance.index}"
+    full = f"{name}_{low.program_index}"
     if not any(function.name == full for function in low.callbacks):
         function = Function(full, (I64,) * n_parameters, I64, kind="subprogram", span=low.instance.probe.span)
         low.callbacks.append(function)

@@ -14,6 +14,7 @@ from probee.compiler.lang.bpftrace.lower_record import add_runtime_maps
 from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
+from probee.compiler.lang.bpftrace.subprogram import check_all_return
 from probee.errors import CompileError, Source, UnknownName, Unsupported
 from probee.model.spec import LinkSpec, ProgramType
 from probee.model.target import Target
@@ -25,6 +26,7 @@ RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
     "missing_probes", "license",
 )  # fmt: skip
+STANDARD = ("stdlib", "stdlib/base", "stdlib/process", "stdlib/strings", "stdlib/task", "stdlib/usdt")  # always there
 PASS_FEATURES = ("probe_read_kernel", "atomic_fetch", "insn_v4")  # what passes and codegen choose instructions by
 PID_FILTERED = frozenset(("kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit"))
 _RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older kernels: task, interrupt, NMI
@@ -86,9 +88,8 @@ def read(source: Source, target: Target, options: Options) -> Script:
     for message, span in config.warnings:
         script.warn(message, span)
     for imported in program.imports:
-        raise Unsupported("import is not supported yet", imported.span)
-    for function in program.functions:
-        raise Unsupported("fn is not supported yet", function.span)
+        if imported.path not in STANDARD:
+            raise Unsupported("import is not supported yet", imported.span)
     expand_macros(program, source, library_for(source.text), functions=frozenset((*BUILTINS, *FUNCTIONS, *LATER)))
     place_expansions(program)
     if program.preamble:
@@ -189,7 +190,9 @@ def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
 
 def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
     unit = Unit()
-    script.can_exit = any(_calls_exit(instance) for instance in script.instances)
+    script.can_exit = any(_calls_exit(instance) for instance in [*script.instances, *script.functions.values()])
+    for function in script.functions.values():
+        check_all_return(function)
     unit.features = frozenset(name for name in PASS_FEATURES if script.target.has_feature(name))
     unit.options = {key: script.config.values[key] for key in RUNTIME_OPTIONS}
     for info in script.maps.values():

@@ -38,10 +38,13 @@ class Resolver:
 
     def run(self) -> None:
         """Resolve all instances to a fixpoint; raises CompileError."""
+        from probee.compiler.lang.bpftrace.subprogram import declare
+
         declare_maps(self.script)
+        declare(self.script, self)
         for _ in range(MAX_ROUNDS):
             self.changed, self.pending = False, []
-            for instance in self.script.instances:
+            for instance in [*self.script.functions.values(), *self.script.instances]:
                 self.probe(instance)
             if not self.changed and not self._settle():
                 break

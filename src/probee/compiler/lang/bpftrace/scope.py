@@ -105,8 +105,8 @@ class Script:
     """A script being compiled: what was read of it, and what has been learnt."""
 
     __slots__ = (
-        "asked", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options", "parameters", "program", "source", "structs",
-        "symbols", "target", "warnings",
+        "asked", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options", "parameters",
+        "program", "source", "structs", "symbols", "target", "warnings",
     )  # fmt: skip
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probee.compiler.lang.bpftrace import assign, ast, loop
+from probee.compiler.lang.bpftrace.function import FUNCTIONS
 from probee.compiler.lang.bpftrace.resolve import Resolver
 
 TYPE_CHECKING = False
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 
 def _expression(resolver: Resolver, node: ast.ExprStatement) -> None:
     type = resolver.expr(node.value, statement=True)
-    if type.kind != "none" and not isinstance(node.value, ast.IncDec):
+    if type.kind != "none" and not _does_something(node.value):
         resolver.script.warn("Return value discarded.", node.span)
+
+
+def _does_something(node: ast.Expr) -> bool:
+    """True for what has a value, but is used for its effect as well: `delete(@m, k);` and its kin need no warning."""
+    if isinstance(node, ast.Call):
+        return node.name in ("delete", "write_user") or node.name not in FUNCTIONS
+    return isinstance(node, (ast.IncDec, ast.Expansion))
 
 
 def _discard(resolver: Resolver, node: ast.Discard) -> None:

@@ -238,6 +238,7 @@ def test_a_program_is_warned_about(text: str, expected: str) -> None:
     "begin { $x = 1; $x++; @m++; }",
     'begin { printf("a"); }',
     "begin { let $x; $x = 1; }",
+    "begin { @m[1] = 1; delete(@m, 1); }",
 ])  # fmt: skip
 def test_a_program_is_not_warned_about(text: str) -> None:
     assert compile_script(text).warnings == ()
