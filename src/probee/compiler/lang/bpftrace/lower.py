@@ -336,6 +336,8 @@ class Lowerer:
             writer = WRITERS.get(type(node))
             if writer is not None and writer(self, node, target, padded):
                 return
+            if node.type.kind == "struct" and node.type.space == "context":
+                _check_whole(node)
             place.copy(b, target, self.place(node), padded=padded)
         finally:
             b.span = span
@@ -374,6 +376,16 @@ class Lowerer:
         if found:
             self.unit.features |= {name}
         return found
+
+
+def _check_whole(node: ast.Expr) -> None:
+    """`args` as a value is its record; what lies behind the record would be left out."""
+    from probee.compiler.lang.bpftrace.arguments import LocatedMember
+
+    located = [m.name for m in node.type.ctype.members if isinstance(m, LocatedMember)]
+    if located:
+        message = f"args as a whole, with data of varying size in it ({', '.join(located)}), is not supported yet"
+        raise Unsupported(message, node.span, hint="Use the fields one by one.")
 
 
 def _inside(source: Ty, target: Ty) -> bool:

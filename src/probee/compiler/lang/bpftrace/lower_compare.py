@@ -42,11 +42,22 @@ def _strings(low: Lowerer, left: ast.Expr, right: ast.Expr, differ: object) -> N
     for one, other in ((left, right), (right, left)):
         known = one.meaning.value if isinstance(one.meaning, Known) else None
         if isinstance(known, bytes):
-            where = here(low, low.place(other))
+            where = here(low, _beginning(low, other, len(known) + 2))
             _bytes(low, where, (known + b"\0")[: where.type.size], differ)
             return
     a, z = here(low, low.place(left)), here(low, low.place(right))
     _loop(low, a, z, min(a.type.size, z.type.size), differ)
+
+
+def _beginning(low: Lowerer, node: ast.Expr, size: int) -> Place:
+    """Return where a string lies; of one that is read for this only, `size` bytes are enough."""
+    while isinstance(node, ast.Argument):
+        node = node.value
+    if isinstance(node, ast.Call) and node.name == "str" and node.type.size > size and not isinstance(node.meaning, Known):
+        made = place.alloca(low.b, t.string(size), "beginning of a string")
+        low.into(node, made, padded=False)
+        return made
+    return low.place(node)
 
 
 def compare_prefix(low: Lowerer, left: ast.Expr, right: ast.Expr, length: int) -> Value:
@@ -54,7 +65,7 @@ def compare_prefix(low: Lowerer, left: ast.Expr, right: ast.Expr, length: int) -
     result = place.alloca(low.b, t.UINT64)
     place.store(low.b, result, low.b.const(0))
     end = low.b.new_block()
-    a, z = here(low, low.place(left)), here(low, low.place(right))
+    a, z = here(low, _beginning(low, left, length + 1)), here(low, _beginning(low, right, length + 1))
     size = min(length, a.type.size, z.type.size)
     if size:
         _loop(low, a, z, size, end)

@@ -133,15 +133,8 @@ def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, op
     """Add the instances of one attach point; returns how many."""
     if not point.provider.attachable:
         raise Unsupported(f"{point.provider.name} probes are not supported yet", span)
-    try:
-        matches = list(expand(point, script.target, span, unsafe=options.unsafe))
-    except UnknownName as error:
-        if point.is_pattern:  # upstream's: one that matches nothing counts only when the probe has no other
-            return 0
-        if script.config.text("missing_probes") == "error":
-            raise
-        if script.config.text("missing_probes") == "warn":
-            script.warn(f"{error.message} Skipping.", span)
+    matches = _matches(script, point, span, options)
+    if not matches:
         return 0
     if len(matches) > 1 and not _depends_on_match(probe, point):
         groups = [matches]
@@ -161,6 +154,30 @@ def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, op
         instance.args = _arguments(script, group[0])
         script.instances.append(instance)
     return len(groups)
+
+
+def _matches(script: Script, point: Probe, span: int, options: Options) -> list[Probe]:
+    """Return the probes that a pattern or name stands for; what to do about one that stands for none is configured."""
+    how = script.config.text("missing_probes")
+    try:
+        return list(expand(point, script.target, span))
+    except UnknownName as error:
+        if point.is_pattern:  # as upstream: one that matches nothing counts only when the probe has no other
+            return []
+        is_function = point.provider.name in ("kprobe", "kretprobe")
+        if is_function and how != "ignore":
+            message = (
+                f'{point.function} is not traceable (either non-existing, inlined, or marked as "notrace"); '
+                "attaching to it will likely fail"
+            )
+            script.warn(message, span)
+        if is_function and options.unsafe:  # the kernel decides
+            return [point]
+        if how == "error":
+            raise
+        if how == "warn":
+            script.warn(f"{error.message} Skipping.", span)
+        return []
 
 
 def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:

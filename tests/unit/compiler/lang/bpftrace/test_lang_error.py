@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a row of a table is one line
 """What is refused, with which message, and where the carets are."""
 
 from __future__ import annotations
@@ -175,6 +176,11 @@ WHOLE = [
 @pytest.mark.parametrize(("text", "expected"), WHOLE)
 def test_a_program_is_refused(text: str, expected: str) -> None:
     assert expected in report(text)
+
+
+def test_arguments_with_located_data_are_not_copied_as_a_whole() -> None:
+    found = report("tracepoint:sched:sched_process_exec { print(args); }")
+    assert "args as a whole, with data of varying size in it (filename), is not supported yet" in found
 
 
 def test_the_kind_of_an_error_can_be_caught() -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a row of a table is one line
 """What probes give: arguments, return values, registers, tracepoint fields, the names of the process and the probe."""
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def tracepoint_context(name: str, **values: int | bytes) -> bytes:
     return bytes(data)
 
 
+USER_BYTES = b"/etc/passwd\0".ljust(16, b"\0") + b"".join(n.to_bytes(8, "little") for n in (8, 9, USER, USER + 5, 0))
 TRACEPOINTS = [
     ("sched:sched_switch", {"prev_comm": b"one\0", "prev_pid": 5, "prev_state": -1}, "args.prev_comm", "one"),
     ("sched:sched_switch", {"prev_pid": 5}, "args.prev_pid", "5"),
@@ -117,6 +119,9 @@ TRACEPOINTS = [
     ("sock:inet_sock_set_state", {"saddr": bytes((127, 0, 0, 1))}, "ntop(args.saddr)", "127.0.0.1"),
     ("sock:inet_sock_set_state", {"family": 2, "saddr": bytes((10, 0, 0, 9))}, "ntop(args.family, args.saddr)", "10.0.0.9"),
     ("sock:inet_sock_set_state", {"saddr_v6": bytes(15) + b"\x01"}, "ntop(args.saddr_v6)", "::1"),
+    ("syscalls:sys_enter_nanosleep", {"rqtp": USER + 16}, "args.rqtp.tv_nsec", "9"),
+    ("syscalls:sys_enter_nanosleep", {"rqtp": USER + 16}, "*args.rqtp", "{ .tv_sec = 8, .tv_nsec = 9 }"),
+    ("syscalls:sys_enter_execve", {"argv": USER + 32}, "str(args.argv[1])", "passwd"),
     ("skb:kfree_skb", {"reason": 2}, "args.reason", "SKB_DROP_REASON_NOT_SPECIFIED"),
     ("sched:sched_process_exit", {"comm": b"a\0", "pid": 3, "prio": 4}, "args", "{ .comm = a, .pid = 3, .prio = 4 }"),
 ]
@@ -124,7 +129,7 @@ TRACEPOINTS = [
 
 @pytest.mark.parametrize(("name", "values", "expression", "expected"), TRACEPOINTS)
 def test_a_tracepoint_gives(name: str, values: dict[str, int | bytes], expression: str, expected: str) -> None:
-    world = World(context=tracepoint_context(name, **values), user={USER: b"/etc/passwd\0"})
+    world = World(context=tracepoint_context(name, **values), user={USER: USER_BYTES})
     assert run_script(f"tracepoint:{name} {{ print({expression}); }}", world) == expected + "\n"
 
 
