@@ -28,14 +28,19 @@ _INTERESTING = (0, 1, 2, 3, 7, 8, 15, 31, 63, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0
 
 
 def random_unit(
-    seed: int, *, size: int = 30, atomics: bool = True, program_type: int = ProgramType.RAW_TRACEPOINT
+    seed: int, *, size: int = 30, atomics: bool = True, far: bool = False, program_type: int = ProgramType.RAW_TRACEPOINT
 ) -> Unit:
-    """Return a unit with one program of about `size` statements; `atomics` are those of Linux 5.12."""
+    """Return a unit with one program of about `size` statements; `atomics` are those of Linux 5.12.
+
+    `far`: it also reads the map "far" through pointers to kernel memory, which only passes make into plain ones.
+    """
     rng = random.Random(seed)
     unit = Unit()
     unit.features = frozenset(("atomic_fetch", "probe_read_kernel"))
     unit.maps["data"] = MapSpec("data", MapType.ARRAY, 4, DATA_BYTES, 1)
     unit.maps["table"] = MapSpec("table", MapType.HASH, TABLE_KEY, TABLE_VALUE, 8)
+    if far:
+        unit.maps["far"] = MapSpec("far", MapType.ARRAY, 4, INPUT, 1)
     functions = []
     n_subprograms = rng.choice((0, 0, 0, 1, 2))
     entry = Function("main", (pointer("context"),), I64)
@@ -45,7 +50,7 @@ def random_unit(
         functions.append(Function(f"sub{number}", parameters, rng.choice((I64, I64, I32, I16)), kind="subprogram"))
     for function in functions:
         callees = functions[1:] if function is entry else []
-        _Generator(rng, function, callees, atomics=atomics).run(size if function is entry else max(4, size // 4))
+        _Generator(rng, function, callees, atomics=atomics, far=far).run(size if function is entry else max(4, size // 4))
     unit.programs.append(Program("main", program_type, functions))
     return unit
 
@@ -56,11 +61,12 @@ def random_input(rng: random.Random) -> bytes:
 
 
 class _Generator:
-    def __init__(self, rng: random.Random, function: Function, callees: list[Function], *, atomics: bool) -> None:
+    def __init__(self, rng: random.Random, function: Function, callees: list[Function], *, atomics: bool, far: bool) -> None:
         self.rng = rng
         self.function = function
         self.callees = callees
         self.atomics = atomics
+        self.far = far
         self.b = Builder(function)
         self.pool: list[Value] = []
         self.bools: list[Value] = []
@@ -137,6 +143,7 @@ class _Generator:
             (self.map_lookup, 2), (self.map_delete, 1), (self.atomic, 2), (self.indexed, 1), (self.branch, 3),
             (self.loop, 1), (self.call, 2), (self.boolean, 1), (self.late_zero, 1),
             (self.temporary, 2), (self.flag, 1), (self.upsert, 1), (self.again, 1),
+            (self.fields, 2 * self.far),
         )  # fmt: skip
         choices = [kind for kind, weight in kinds for _ in range(weight)]
         for _ in range(count):
@@ -278,6 +285,20 @@ class _Generator:
         """A byte of the input at a computed index, bounded for the verifier."""
         index = self.b.bound(self.pick(I64), 63)
         self.add(self.b.load(self.b.offset(self.data, index), self.rng.choice((I8, I16, I32, I64)), self.rng.randrange(8)))
+
+    def fields(self) -> None:
+        """Some fields of something in kernel memory, with more or less between them."""
+        base = self.b.pointer(self.b.address(self.b.map_value("far")), "kernel")
+        if self.rng.random() < 0.3:
+            base = self.b.offset(base, self.rng.randrange(16))
+        for _ in range(self.rng.randrange(1, 5)):
+            type = self.rng.choice(_TYPES)
+            self.add(self.b.load(base, type, type.size * self.rng.randrange((INPUT - 24) // type.size)))
+            if self.rng.random() < 0.2:
+                self.statements(1)
+        if self.rng.random() < 0.3:
+            to, n = self.rng.choice(self.buffers)
+            self.b.copy(to, base, self.rng.randrange(1, n + 1), from_offset=self.rng.randrange(64))
 
     def call(self) -> None:
         if not self.callees:

@@ -40,7 +40,7 @@ class IrMachine:
         self.records: list[bytes] = []
         self.helper_calls = 0
         for ir_map in self.maps.values():
-            if ir_map.spec.type == MapType.ARRAY:
+            if ir_map.spec.type in (MapType.ARRAY, MapType.PERCPU_ARRAY):
                 for index in range(ir_map.spec.max_entries):
                     ir_map.entries[index.to_bytes(4, "little")] = self.allocate(ir_map.spec.value_size)
 

@@ -19,6 +19,8 @@ def run_random(unit: Unit, seed: int) -> Outcome:
     """Return what a random unit leaves: its result, and the contents of its maps."""
     machine = IrMachine(unit.programs[0].functions, unit.maps)
     machine.set("data", ZERO, random_input(random.Random(seed)))
+    if "far" in unit.maps:
+        machine.set("far", ZERO, random_input(random.Random(seed + 1))[: unit.maps["far"].value_size])
     result = machine.run(bytes(64))
     return result, machine.get("data", ZERO), {key: machine.get("table", key) for key in machine.maps["table"].entries}
 
@@ -36,11 +38,11 @@ def each(*passes: FunctionPass) -> Callable[[Unit], Unit]:
     return run
 
 
-def assert_same(seed: int, run: Callable[[Unit], Unit]) -> Unit:
+def assert_same(seed: int, run: Callable[[Unit], Unit], *, far: bool = False) -> Unit:
     """Check that a pass leaves a random unit legal and doing what it did; returns the unit after the pass."""
-    before = random_unit(seed, size=10 + seed % 50)
+    before = random_unit(seed, size=10 + seed % 50, far=far)
     want = run_random(before, seed)
-    after = verify(run(random_unit(seed, size=10 + seed % 50)))
+    after = verify(run(random_unit(seed, size=10 + seed % 50, far=far)))
     assert run_random(after, seed) == want
     return after
 

@@ -1,135 +1,144 @@
-"""Leads jumps past branches that they decide: `phi(0, x) != 0` is false for who comes with the 0.
+"""Leads a block straight on to where a branch will take it: `if (a || b)`, and a pointer checked again where two ways join.
 
-A block qualifies when all it does is to compute its own condition, so that nothing is duplicated and nothing behind it
-misses a value.  Loop headers stay as they are, and so do branches that prove something.
+A *crossing* is a block of phis, what its condition is computed from, and a branch.  Where one of the ways into it decides the
+branch (by a phi's constant, or by what is known there), that way is led past it.  Nothing is duplicated and loops keep their
+heads.  A crossing's phis, and the proofs of pointers (`non_null`) behind it, become slots, which promotion turns into values
+again: a proof behind it is then one proof per way.
 """
 
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.constant import evaluate, signed
+from probee.compiler.ir.passes.constant import evaluate
 from probee.compiler.ir.passes.dominance import loop_headers, reverse_postorder
-from probee.compiler.ir.passes.simplify import remove_edge
+from probee.compiler.ir.passes.fact import Facts
+from probee.compiler.ir.passes.known import learn_edge, walk
+from probee.compiler.ir.passes.reroute import Crossing, reroute
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
 
-_PLAIN = op.ARITHMETIC | op.COMPARISONS | frozenset((op.ZEXT, op.SEXT, op.TRUNC))
-_FAR_UP = 4  # blocks to look up for a branch on the same condition
+ROUNDS = 4
+_COMPUTED = op.ARITHMETIC | op.COMPARISONS | {op.ZEXT, op.TRUNC, op.CHECK_NULL, op.CONST}
+_LONGEST = 6  # values that a condition is computed from
 
 
 def run(function: Function, unit: Unit) -> bool:
-    """Thread every jump that can be; return whether there was one."""
-    connect(function)
-    candidates = [block for block in function.blocks if len(block.predecessors) > 1 and _decides_only(block)]
-    if not candidates:
-        return False
-    headers = loop_headers(reverse_postorder(function))
-    threading = _Threading(function)
+    """Lead ways past the branches that they decide, until there are none; return whether there was one."""
     changed = False
-    for block in candidates:
-        if block not in headers and not any(value in threading.outside for value in block.values):
-            changed |= threading.thread(block)
-    if changed:
+    for _ in range(ROUNDS):
+        if len(function.blocks) < 3:
+            break
         connect(function)
+        crossings = _decided(function, _crossings(function))
+        if not crossings:
+            break
+        reroute(function, crossings)
+        changed = True
     return changed
 
 
-def _decides_only(block: Block) -> bool:
-    last = block.values[-1]
-    if last.op != op.BRANCH or last.attr[0] is last.attr[1] or block in last.attr:
+def _crossings(function: Function) -> dict[Block, Crossing]:
+    """Return the blocks that do nothing but choose where to go on."""
+    headers: set[Block] | None = None
+    found: dict[Block, Crossing] = {}
+    for block in function.blocks:
+        if len(block.predecessors) < 2 or block.values[-1].op != op.BRANCH:
+            continue
+        crossing = Crossing(block)
+        if not _is_simple(crossing):
+            continue
+        if headers is None:
+            headers = loop_headers(reverse_postorder(function))
+        if block not in headers and not headers.intersection(crossing.targets):
+            found[block] = crossing
+    if found:
+        _drop_used_elsewhere(function, found)
+    return found
+
+
+def _is_simple(crossing: Crossing) -> bool:
+    sources = crossing.block.predecessors
+    if not crossing.targets_differ or len(crossing.computed) > _LONGEST or len(set(sources)) < len(sources):
         return False
-    return all(value.op == op.PHI or value.op in _PLAIN for value in block.values[:-1]) and last.args[0].op not in op.PROVABLE
+    if any(value.op not in _COMPUTED for value in crossing.computed):
+        return False
+    return not any(phi.type.space in ("packet", "packet_end") for phi in crossing.phis)
 
 
-class _Threading:
-    def __init__(self, function: Function) -> None:
-        self.outside: set[Value] = set()  # values with a use beyond their block and the phis behind it
-        self._constants: list[Value] = []
-        home = {value: block for block in function.blocks for value in block.values}
-        for block in function.blocks:
-            for value in block.values:
-                if value.op == op.PHI:
-                    self.outside.update(
-                        arg for arg, before in zip(value.args, block.predecessors, strict=True) if home[arg] is not before
-                    )
-                else:
-                    self.outside.update(arg for arg in value.args if home[arg] is not block)
-
-    def thread(self, block: Block) -> bool:
-        """Take the edges into a block one by one, the last first."""
-        changed = False
-        for index in reversed(range(len(block.predecessors))):
-            if len(block.predecessors) > 1:
-                changed |= self._thread_edge(block, index)
-        return changed
-
-    def _thread_edge(self, block: Block, index: int) -> bool:
-        before = block.predecessors[index]
-        last = block.values[-1]
-        number = _on_edge(last.args[0], block, index)
-        if number is None:
-            number = _decided_above(last.args[0], block, before)
-        if number is None or block.predecessors.count(before) > 1:
-            return False
-        target: Block = last.attr[0 if number else 1]
-        phis = [value for value in target.values if value.op == op.PHI]
-        if phis and before in target.predecessors:
-            return False
-        position = target.predecessors.index(block)
-        args = [_arg_on_edge(phi.args[position], block, index) for phi in phis]
-        if not all(args):
-            return False
-        for phi, arg in zip(phis, args, strict=True):
-            assert arg is not None
-            phi.args = [*phi.args, arg]
-            self.outside.add(arg)
-        target.predecessors = [*target.predecessors, before]
-        jump = before.values[-1]
-        jump.attr = target if jump.op == op.JUMP else tuple(target if way is block else way for way in jump.attr)
-        remove_edge(block, index)
-        return True
+def _drop_used_elsewhere(function: Function, found: dict[Block, Crossing]) -> None:
+    """Leave out blocks that compute something for others."""
+    home = {value: block for block, crossing in found.items() for value in crossing.computed if value.op != op.CONST}
+    if not home:
+        return
+    for block in function.blocks:
+        for value in block.values:
+            for arg in value.args:
+                if arg in home and home[arg] is not block:
+                    found.pop(home[arg], None)
 
 
-def _arg_on_edge(value: Value, block: Block, index: int) -> Value | None:
-    """Return what a phi behind the block gets from an edge that no longer goes through it."""
-    if value not in block.values:
-        return value
-    return value.args[index] if value.op == op.PHI else None
+def _decided(function: Function, crossings: dict[Block, Crossing]) -> list[Crossing]:
+    """Find out which ways decide, and return the crossings of such, as far as they do not touch each other."""
+    if not crossings:
+        return []
+    facts = Facts()
+    for block in walk(function, facts):
+        for target in block.successors:
+            if target in crossings:
+                mark = facts.mark()
+                learn_edge(facts, block, target)
+                crossing = crossings[target]
+                index = target.predecessors.index(block)
+                known = _condition_on(crossing, index, facts)
+                if known is not None:
+                    crossing.ways[index] = known
+                facts.undo(mark)
+    return _apart(function, [crossing for crossing in crossings.values() if crossing.ways])
 
 
-def _on_edge(value: Value, block: Block, index: int) -> int | None:
-    """Return a value's number for who comes through one edge, None when it is not constant."""
+def _apart(function: Function, crossings: list[Crossing]) -> list[Crossing]:
+    """Return crossings that share no block and no pointer that they prove; the next round sees the others."""
+    chosen: list[Crossing] = []
+    touched: set[Block | Value] = set()
+    for crossing in crossings:
+        near = crossing.surroundings()
+        if not near & touched and crossing.prepare(function):
+            touched |= near
+            chosen.append(crossing)
+    return chosen
+
+
+def _condition_on(crossing: Crossing, index: int, facts: Facts) -> bool | None:
+    """Return how the branch goes for predecessor number `index`, None when that is not known."""
+    here: dict[Value, Value] = {phi: phi.args[index] for phi in crossing.phis}
+    decided: dict[Value, int] = {}
+    for value in crossing.computed:
+        args = [here.get(arg, arg) for arg in value.args]
+        number = _number(value, args, decided)
+        if number is None and (value.op in op.COMPARISONS or value.op == op.CHECK_NULL):
+            known = facts.lookup(value, args)
+            number = None if known is None else int(known)
+        if number is not None:
+            decided[value] = number
+    condition = crossing.condition
+    if condition in decided:
+        return bool(decided[condition])
+    if condition in crossing.computed:
+        return None
+    return facts.lookup(here.get(condition, condition))
+
+
+def _number(value: Value, args: list[Value], decided: dict[Value, int]) -> int | None:
+    """Return the constant that a value is, when all that it is computed from is."""
     if value.op == op.CONST:
         return int(value.attr)
-    if value not in block.values:
-        return None
-    if value.op == op.PHI:
-        arg = value.args[index]
-        return int(arg.attr) if arg.op == op.CONST else None
-    numbers = [_on_edge(arg, block, index) for arg in value.args]
-    if any(number is None for number in numbers):
-        return None
-    own, source = value.type.bits, value.args[0].type.bits
-    first = numbers[0]
-    assert first is not None
-    if value.op in (op.ZEXT, op.TRUNC):
-        return first & ((1 << own) - 1)
-    if value.op == op.SEXT:
-        return signed(first, source) & ((1 << own) - 1)
-    second = numbers[1]
-    assert second is not None
-    return evaluate(value.op, first, second, source)
-
-
-def _decided_above(test: Value, block: Block, before: Block) -> int | None:
-    """Return what a branch on the same condition, on the only way to this edge, says."""
-    if test.op == op.PHI and test in block.values:
-        return None
-    behind = block
-    for _ in range(_FAR_UP):
-        last = before.values[-1]
-        if last.op == op.BRANCH and last.args[0] is test and last.attr[0] is not last.attr[1]:
-            return int(last.attr[0] is behind)
-        if len(before.predecessors) != 1:
+    numbers: list[int] = []
+    for arg in args:
+        number = int(arg.attr) if arg.op == op.CONST else decided.get(arg)
+        if number is None:
             return None
-        behind, before = before, before.predecessors[0]
-    return None
+        numbers.append(number)
+    if value.op == op.CHECK_NULL:
+        return int(numbers[0] != 0)
+    if len(numbers) == 2:
+        return evaluate(value.op, numbers[0], numbers[1], args[0].type.bits)
+    return numbers[0] & ((1 << value.type.bits) - 1)  # zext, trunc
