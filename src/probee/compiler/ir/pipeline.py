@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from probee.compiler.ir.passes import dce, number, promote, simplify
+from probee.compiler.ir.passes import dce, deadstore, number, promote, simplify, thread
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Function, Unit
@@ -19,7 +19,13 @@ FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
 
 ROUNDS = 3
-CLEANING: tuple[tuple[str, FunctionPass], ...] = (("number", number.run), ("simplify", simplify.run), ("dce", dce.run))
+CLEANING: tuple[tuple[str, FunctionPass], ...] = (
+    ("number", number.run),
+    ("simplify", simplify.run),
+    ("thread", thread.run),
+    ("deadstore", deadstore.run),
+    ("dce", dce.run),
+)
 
 
 def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:

@@ -78,12 +78,9 @@ def _equality(m: Maker, operation: str, left: Value, number: int) -> Value | Non
             return m.make(operation, BOOL, [source, m.const(number, source.type)])
     if left.op == op.SEXT:
         return _of_narrow(m, operation, left, number)
-    if left.op in (op.ADD, op.XOR) and left.args[1].op == op.CONST:
-        inverse = op.SUB if left.op == op.ADD else op.XOR
-        other = evaluate(inverse, number, left.args[1].attr, type.bits)
+    if left.op == op.XOR and left.args[1].op == op.CONST:
+        other = number ^ left.args[1].attr
         return m.make(operation, BOOL, [left.args[0], m.const(other, type)])
-    if left.op == op.SUB and number == 0:
-        return m.make(operation, BOOL, list(left.args))
     return None
 
 

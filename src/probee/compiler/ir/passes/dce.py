@@ -7,15 +7,9 @@ somewhere, or its address goes where this pass cannot see it read.
 from __future__ import annotations
 
 from probee.compiler.ir import op
+from probee.compiler.ir.passes.effect import TELLING
 from probee.compiler.ir.unit import Function, Unit, Value
 
-# Helpers whose result is all they do
-TELLING = frozenset((
-    "get_current_pid_tgid", "get_current_uid_gid", "get_current_task", "get_current_task_btf", "get_smp_processor_id",
-    "get_numa_node_id", "get_current_cgroup_id", "get_current_ancestor_cgroup_id", "ktime_get_ns", "ktime_get_boot_ns",
-    "ktime_get_tai_ns", "ktime_get_coarse_ns", "jiffies64", "get_prandom_u32", "get_func_ip", "get_attach_cookie",
-    "get_func_arg_cnt", "map_lookup_elem", "map_lookup_percpu_elem", "per_cpu_ptr", "this_cpu_ptr", "task_pt_regs",
-))  # fmt: skip
 _WRITES = frozenset((op.STORE, op.ZERO, op.COPY))
 
 

@@ -39,6 +39,8 @@ READS = frozenset((
 
 CHANGES_MAPS = frozenset(("map_update_elem", "map_delete_elem", "map_push_elem"))
 
+FAR = ("kernel", "user")  # spaces that only probe reads reach
+
 # Loads of kernel and user memory are not repeated, nor kept, across these: time passes, or something happens there
 _TIME = frozenset(("ktime_get_ns", "ktime_get_boot_ns", "ktime_get_tai_ns", "ktime_get_coarse_ns", "jiffies64"))
 _ADDRESS_KEPT = frozenset((op.PHI, op.CALL, op.KFUNC, op.ADDRESS, op.RETURN))
@@ -77,7 +79,7 @@ def space_of(root: Root) -> str:
 
 
 def escaped_slots(function: Function) -> set[Value]:
-    """Return the allocas whose address gets to where this module cannot follow it."""
+    """Return the allocas and records whose address gets to where this module cannot follow it."""
     escaped: set[Value] = set()
     for block in function.blocks:
         for value in block.values:
@@ -89,10 +91,10 @@ def escaped_slots(function: Function) -> set[Value]:
             elif value.op == op.HELPER and (_calls_back(value) or "dynptr" in value.attr):
                 kept = value.args
             for arg in kept:
-                if arg.type.space == "stack":
+                if arg.type.space in ("stack", "ringbuf"):
                     root = locate(arg)[0]
-                    if isinstance(root, Value) and root.op == op.ALLOCA:
-                        escaped.add(root)
+                    assert isinstance(root, Value)
+                    escaped.add(root)
     return escaped
 
 
@@ -106,7 +108,8 @@ def may_overlap(left: Root, right: Root, escaped: set[Value]) -> bool:
         return True
     if isinstance(left, str) and isinstance(right, str):
         return False
-    if space_of(left) != space_of(right):
-        return False
+    own, other = space_of(left), space_of(right)
+    if own != other:
+        return (own in FAR and right in escaped) or (other in FAR and left in escaped)
     slots = [root for root in (left, right) if isinstance(root, Value) and root.op == op.ALLOCA]
     return not (len(slots) == 2 or any(slot not in escaped for slot in slots))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.passes.effect import (
     CHANGES_MAPS,
+    FAR,
     READS,
     TELLING,
     WRITES,
@@ -20,8 +21,6 @@ from probee.compiler.ir.passes.effect import (
 )
 from probee.compiler.ir.type import Type
 from probee.compiler.ir.unit import Value
-
-_FAR = ("kernel", "user")
 
 
 class Region:
@@ -122,7 +121,7 @@ class Known:
         else:
             self._call(value)
         if lets_time_pass(value):
-            self._drop(lambda root: space_of(root) in _FAR)
+            self._drop(lambda root: space_of(root) in FAR)
 
     def _call(self, value: Value) -> None:
         name = value.attr
@@ -140,7 +139,7 @@ class Known:
 
         def changed(root: Root) -> bool:
             own = isinstance(root, Value) and root.op == op.ALLOCA and root not in escaped
-            return root in passed or not (own or space_of(root) in _FAR)
+            return root in passed or not (own or space_of(root) in FAR)
 
         self._drop(changed)
 

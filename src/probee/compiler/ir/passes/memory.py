@@ -1,8 +1,9 @@
 """Makes reads of kernel and user memory explicit: `load` and `copy` become calls of probe_read_kernel or probe_read_user.
 
 A failing probe read fills its destination with zeros (bpf_probe_read_kernel_common in kernel/trace/bpf_trace.c), so
-nothing is cleared beforehand.  All loads of a function share one 8-byte buffer, each uses it up at once.  The offset of a
-kernel field stays an instruction's immediate of its own, for the loader to change.
+nothing is cleared beforehand, and a read from address 0 is how a tracing program clears much memory at once.  Copies of much
+memory that is the program's own go the same way.  All loads of a function share one 8-byte buffer, each uses it up at once.
+The offset of a kernel field stays an instruction's immediate of its own, for the loader to change.
 """
 
 from __future__ import annotations
@@ -10,23 +11,33 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I64, Type, pointer
 from probee.compiler.ir.unit import Block, Function, Slot, Unit, Value
+from probee.model.spec import ProgramType
 
 _READ_KERNEL = ("probe_read_kernel", "probe_read")  # Linux commit 6ae08ae3dea2 "bpf: Add probe_read_{user, kernel} …" (in v5.5)
 _READ_USER = ("probe_read_user", "probe_read")
 _INDIRECT = ("kernel", "user")
+ZERO_INLINE = 64  # bytes that are cleared by plain stores: 8 instructions, of which a call takes 5
+COPY_INLINE = 128  # bytes that are copied by plain loads and stores
+_LARGE = frozenset(("stack", "map", "ringbuf"))  # spaces that a helper may write to
+# Program types that may call probe_read_kernel (tracing_prog_func_proto in kernel/trace/bpf_trace.c)
+_TRACING = frozenset((
+    ProgramType.KPROBE, ProgramType.TRACEPOINT, ProgramType.PERF_EVENT, ProgramType.RAW_TRACEPOINT, ProgramType.TRACING,
+))  # fmt: skip
 
 
 def memory(unit: Unit) -> Unit:
-    """Rewrite every load and copy from kernel or user space, in place."""
+    """Rewrite every load and copy from kernel or user space, and large ones of memory of ours, in place."""
+    gpl = "GPL" in str(unit.options.get("license", "GPL"))
     for program in unit.programs:
         for function in program.functions:
-            _Lowering(function, unit.features).run()
+            _Lowering(function, unit.features, by_helper=gpl and program.type in _TRACING).run()
     return unit
 
 
 class _Lowering:
-    def __init__(self, function: Function, features: frozenset[str]) -> None:
+    def __init__(self, function: Function, features: frozenset[str], *, by_helper: bool) -> None:
         self._function = function
+        self._by_helper = by_helper
         self._choice = 0 if "probe_read_kernel" in features else 1
         self._buffer: Value | None = None
         self._out: list[Value] = []
@@ -34,7 +45,7 @@ class _Lowering:
 
     def run(self) -> None:
         for block in self._function.blocks:
-            if any(_is_indirect(value) for value in block.values):
+            if any(_is_indirect(value) or self._is_large(value) for value in block.values):
                 self._rewrite(block)
         if self._buffer is not None:
             self._function.entry.values.insert(0, self._buffer)
@@ -43,13 +54,29 @@ class _Lowering:
         self._out = []
         for value in block.values:
             self._span = value.span
-            if not _is_indirect(value):
+            if self._is_large(value):
+                self._at_once(value)
+            elif not _is_indirect(value):
                 self._out.append(value)
             elif value.op == op.LOAD:
                 self._load(value)
             else:
                 self._copy(value)
         block.values = self._out
+
+    def _is_large(self, value: Value) -> bool:
+        """Return whether a zero or copy of memory of ours takes fewer instructions as a call."""
+        if not self._by_helper or value.op not in (op.ZERO, op.COPY):
+            return False
+        limit = ZERO_INLINE if value.op == op.ZERO else COPY_INLINE
+        return value.attr[-1] > limit and all(arg.type.space in _LARGE for arg in value.args)
+
+    def _at_once(self, value: Value) -> None:
+        """Clear by a read that fails, copy by one that does not."""
+        to = self._at(value.args[0], value.attr[0])
+        size = value.attr[-1]
+        source = self._const(0) if value.op == op.ZERO else self._at(value.args[1], value.attr[1])
+        self._read(to, size, source, "kernel")
 
     def _load(self, value: Value) -> None:
         """Read into the buffer; the load itself becomes one from there."""
