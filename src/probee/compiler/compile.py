@@ -23,8 +23,9 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
     """Compile a bpftrace script for a target.
 
     `options`: name (of the text in messages), parameters (positional), named (the script's own, "--name=value"), unsafe,
-    has_pid, has_child, warning_level (2: also failing lookups), environment (the BPFTRACE_* variables).  `after(stage, unit)`
-    sees the unit as lowered ("lower") and after each pass.  Raises CompileError, which knows its place in the text.
+    has_pid, has_child, pid_namespace (true when ours is not the initial one), warning_level (2: also failing lookups),
+    environment (the BPFTRACE_* variables).  `after(stage, unit)` sees the unit as lowered ("lower") and after each pass.
+    Raises CompileError, which knows its place in the text.
     """
     from probee.compiler.codegen.generate import generate_object
     from probee.compiler.ir.pipeline import optimise
@@ -56,6 +57,7 @@ def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
         includes=tuple(options.get("includes", ())),
         named=tuple(options.get("named", ())),
         warning_level=int(options.get("warning_level", 1)),
+        pid_namespace=bool(options.get("pid_namespace")),
         environment=options.get("environment") or {},
     )
     return lower_script(source, target, chosen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probee.compiler.ir.type import I64
+from probee.compiler.ir.type import I32, I64
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
@@ -23,6 +23,7 @@ from probee.model.spec import LateConstant
 
 REGISTERS = ("kprobe", "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint")
 COMM_SIZE = 16
+_PID_HELPER = "get_current_pid_tgid"
 STACK_DEPTH = 127
 USER_STACK = 1 << 8  # BPF_F_USER_STACK
 BUILD_ID_MAP = 1 << 5  # BPF_F_STACK_BUILD_ID
@@ -64,6 +65,8 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
 
         if node.name in NUMBERS:  # of <errno.h>
             constant = NUMBERS[node.name], t.literal_type(NUMBERS[node.name])
+        elif node.name.startswith("__NR_"):  # of <syscall.h>
+            constant = _syscall_number(script, node.name.removeprefix("__NR_"))
     if constant is None:
         from probee.probes.candidate import closest
 
@@ -71,6 +74,14 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
         raise UnknownName(f"Unknown identifier: '{node.name}'", node.span, did_you_mean=near[0] if near else "")
     node.meaning = Known(constant[0])
     return constant[1]
+
+
+def _syscall_number(script: Script, name: str) -> tuple[int, Ty] | None:
+    from probee.compiler.lang.bpftrace.function_string import texts
+
+    table, _ = texts("syscall_name", script.target.arch)
+    number = next((number for number, known in table.items() if known == name), None)
+    return (number, t.literal_type(number)) if number is not None else None
 
 
 def is_value(script: Script, name: str) -> bool:
@@ -307,6 +318,19 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
         place.store(b, target.at(8, t.UINT64), process_id(low))
 
 
+def process_number(low: Lowerer, name: str, mode: str) -> Value:
+    """Return pid or tid of the current process, as the initial namespace or as our own one ("curr_ns") numbers it."""
+    b = low.b
+    if mode == "init" or not low.script.options.get("pid_namespace"):
+        both = b.helper(_PID_HELPER)
+        return b.lshr(both, 32) if name == "pid" else b.and_(both, 0xFFFF_FFFF)
+    numbers = b.alloca(8, 8, "struct bpf_pidns_info")  # u32 pid (of the thread), u32 tgid
+    b.zero(numbers, 8)
+    where = late(low, "self_pidns_dev"), late(low, "self_pidns_ino")
+    b.helper("get_ns_current_pid_tgid", *where, numbers, b.const(8))
+    return b.zext(b.load(numbers, I32, 4 if name == "pid" else 0), I64)
+
+
 def process_id(low: Lowerer) -> Value:
     """Return the current process's id, as the initial namespace numbers it."""
     return low.b.lshr(low.b.helper("get_current_pid_tgid"), 32)
@@ -376,11 +400,10 @@ def _config(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
             place.store(low.b, where, low.b.const(int(value)))
 
 
-_HELPERS = "get_current_pid_tgid"
 
 BUILTINS: dict[str, Builtin] = {
-    "pid": Builtin(_fixed(t.UINT32), _upper(_HELPERS)),
-    "tid": Builtin(_fixed(t.UINT32), _lower(_HELPERS)),
+    "pid": Builtin(_fixed(t.UINT32), lambda low, node, target: process_number(low, "pid", "curr_ns")),
+    "tid": Builtin(_fixed(t.UINT32), lambda low, node, target: process_number(low, "tid", "curr_ns")),
     "uid": Builtin(_fixed(t.UINT64), _lower("get_current_uid_gid")),
     "gid": Builtin(_fixed(t.UINT64), _upper("get_current_uid_gid")),
     "username": Builtin(_fixed(t.USERNAME), _username),

@@ -16,6 +16,7 @@ from probee.compiler.lang.bpftrace import (
     builtin,
     function_address,
     function_comptime,
+    function_debug,
     function_map,
     function_network,
     function_option,
@@ -37,7 +38,7 @@ Lower = Callable[[Lowerer, ast.Call, "Place | None"], "Value | None"]
 
 # Of the language, not here yet: named so that the error says which of the two it is
 LATER = frozenset((
-    "path", "percpu_kaddr", "skboutput", "socket_cookie", "uaddr", "unwatch", "dw_ustack", "memcmp", "debugf",
+    "path", "percpu_kaddr", "skboutput", "socket_cookie", "uaddr", "unwatch", "dw_ustack", "memcmp",
     "kfunc_exist", "kfunc_allowed", "usdt_arg",
 ))  # fmt: skip
 
@@ -54,7 +55,7 @@ class Function:
 
 _ROOMS = (
     function_output, function_read, function_string, function_map, function_address, function_network, function_time,
-    function_process, function_option, function_comptime,
+    function_process, function_option, function_comptime, function_debug,
 )  # fmt: skip
 FUNCTIONS: dict[str, Function] = {
     name: Function(check, lower)

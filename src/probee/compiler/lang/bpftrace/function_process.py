@@ -159,7 +159,32 @@ def text_action(low: Lowerer, text: str) -> int:
     return len(actions) - 1
 
 
+# -- numbers of the process
+
+
+def _check_number(resolver: Resolver, node: ast.Call) -> Ty:
+    """pid(), pid(curr_ns), pid(init)."""
+    arity(node, 0, 1)
+    if node.args and not isinstance(node.args[0], ast.Identifier):
+        raise CompileError(f"{node.name}() only supports curr_ns and init as the argument", node.args[0].span)
+    if node.args and _namespace(node) not in ("curr_ns", "init"):
+        message = f"Invalid PID namespace mode: {_namespace(node)} (expects: curr_ns or init)"
+        raise CompileError(message, node.args[0].span)
+    return t.UINT32
+
+
+def _namespace(node: ast.Call) -> str:
+    first = node.args[0] if node.args else None
+    return first.name if isinstance(first, ast.Identifier) else "curr_ns"
+
+
+def _lower_number(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
+    return builtin.process_number(low, node.name, _namespace(node))
+
+
 TABLE = {
+    "pid": (_check_number, _lower_number),
+    "tid": (_check_number, _lower_number),
     "signal": (_check_signal, _lower_signal),
     "signal_thread": (_check_signal, _lower_signal),
     "override": (_check_override, _lower_override),

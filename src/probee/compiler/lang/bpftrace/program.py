@@ -35,7 +35,9 @@ _RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older k
 class Options:
     """What the command line says about how to compile."""
 
-    __slots__ = ("environment", "has_child", "has_pid", "includes", "named", "parameters", "unsafe", "warning_level")
+    __slots__ = (
+        "environment", "has_child", "has_pid", "includes", "named", "parameters", "pid_namespace", "unsafe", "warning_level",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Options:
         includes: tuple[str, ...] = (),
         named: tuple[str, ...] = (),
         warning_level: int = 1,
+        pid_namespace: bool = False,
         environment: dict[str, str] | None = None,
     ) -> None:
         self.parameters = parameters
@@ -56,6 +59,7 @@ class Options:
         self.includes = includes
         self.named = named
         self.warning_level = warning_level
+        self.pid_namespace = pid_namespace
         self.environment = environment or {}
 
 
@@ -82,7 +86,8 @@ def read(source: Source, target: Target, options: Options) -> Script:
     program = parse(source)
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
-    script.options.update(unsafe=options.unsafe, has_child=options.has_child, warning_level=options.warning_level)
+    script.options.update(unsafe=options.unsafe, has_child=options.has_child)
+    script.options.update(warning_level=options.warning_level, pid_namespace=options.pid_namespace)
     script.environment = options.environment
     script.named = {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in options.named)}
     for message, span in config.warnings:

@@ -115,6 +115,10 @@ IN_BEGIN = [
     ("strcontains(\"foo\", 1);", None, "strcontains() expects a string (int8 provided)"),
     ('fail("stop %d", 5);', 'fail("stop %d", 5)', "stop 5"),
     ('static_assert(1 == 2, "no");', None, "static assert failed: no"),
+    # functions of the script
+    ("pid(xx);", "xx", "Invalid PID namespace mode: xx"),
+    ("pid(5);", "5", "pid() only supports curr_ns and init as the argument"),
+    ("debugf(\"%s\", 1);", "1", "Type does not match format specifier: s"),
     # control
     ("break;", "break", "'break' statement is not allowed in a probe"),
     ("continue;", "continue", "'continue' statement is not allowed in a probe"),
@@ -216,6 +220,23 @@ def test_no_matching_probe_may_be_a_warning() -> None:
     assert any("WARNING: Probe has no valid attach points." in warning for warning in warnings)
     quiet = text.replace("warn", "ignore")
     assert compile_script(quiet).warnings == ()
+
+
+FUNCTIONS = [
+    ("fn f(): void { return 1; } begin { }", "stdin:1:16-24: ERROR: Function f is of type void, cannot return int8"),
+    ("fn f(): int64 { return; } begin { }", "ERROR: Function f is of type int64, cannot return void"),
+    ("fn f(): int64 { $x = 0; } begin { }", "ERROR: Function f is of type int64, cannot return void"),
+    ("fn f($x: int64): int64 { if ($x) { return 0; } } begin { }", "ERROR: Function f is of type int64, cannot return void"),
+    ("fn f($a: int64): string { return $a; } begin { }", "ERROR: Function f is of type string"),
+    ("fn f($a: int64): void { } begin { f(); }", "ERROR: Function `f` requires 1 arguments, got only 0"),
+    ('fn f($a: int64): void { } begin { f("x"); }', "ERROR: Expected int64 for argument `$a` got string[2]"),
+    ("fn f(): int64 { return arg0; } begin { }", "ERROR: The arg0 builtin can only be used with"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FUNCTIONS)
+def test_a_function_is_refused(text: str, expected: str) -> None:
+    assert expected in report(text)
 
 
 WARNED = [

@@ -166,3 +166,56 @@ def test_signals_are_sent_when_that_is_allowed() -> None:
     world = World(context=bytes(168))
     run('kprobe:vfs_read { signal("KILL"); signal("SIGUSR1"); signal(15); $s = 2; signal($s); }', world, unsafe=True)
     assert world.environment.signals == [9, 10, 15, 2]
+
+
+def test_processes_have_the_numbers_of_our_own_namespace() -> None:
+    text = 'begin { printf("%d %d %d %d\\n", pid, tid(curr_ns), pid(init), tid(init)); }'
+    assert run_script(text) == "1200 1234 1200 1234\n"
+    outcome = run(text, pid_namespace=True)
+    assert outcome.out == "1200 1234 1200 1234\n"
+    assert {constant.kind for constant in outcome.spec.constants} >= {"self_pidns_dev", "self_pidns_ino"}
+
+
+def test_debugf_writes_to_the_trace_pipe() -> None:
+    world = World()
+    run('begin { debugf("at %d %s %x", 5, comm, 255); }', world)
+    assert world.environment.trace == ["at 5 probee ff"]
+
+
+FUNCTIONS = [
+    ("fn add($a: int64, $b: int64): int64 { return $a + $b; } begin { $x = 5; print(add($x, add($x, 1))); }", "11\n"),
+    ('fn f($s: string[16]): string[16] { if ($s == "a") { return "x"; } return $s; } begin { print((f("a"), f(comm))); }',
+     "(x, probee)\n"),
+    ("fn f($n: int64): void { if ($n > 1) { exit(); } print($n); } begin { for ($i : 0..9) { f($i); } }", "0\n1\n"),
+    ("fn f($n: int64): int64 { for ($i : 0..$n) { if ($i == 3) { return $i; } } return -1; } begin { print((f(9), f(2))); }",
+     "(3, -1)\n"),
+    ("fn f($a: uint8): uint8 { return $a; } fn g(): uint8 { return f(7); } begin { print(g()); @ = g(); }", "7\n@: 7\n"),
+    ("fn count_up(): void { @n++; } begin { count_up(); count_up(); } interval:s:1 { count_up(); }", "@n: 3\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), FUNCTIONS)
+def test_functions_of_the_script_are_called(text: str, expected: str) -> None:
+    assert run_script(text) == expected
+
+
+def test_failing_helpers_are_named() -> None:
+    done = run("let @m = hash(1); begin { @m[1] = 1; @m[2] = 2; }")
+    assert "Additional Info - helper: map_update_elem, retcode: -7" in done.err
+    quiet = run("begin { @[1] = 1; print(@[2]); }")
+    assert quiet.err == ""
+    told = run("begin { @[1] = 1; print(@[2]); }", warning_level=2)
+    assert told.err.startswith("stdin:1:25-29: WARNING: Can't lookup map element because it does not exist.\n")
+
+
+def test_time_series_keep_the_newest_intervals() -> None:
+    text = (
+        "config = { unstable_tseries = enable; print_maps_on_exit = false } "
+        "begin { @ts = (uint64)1s; for ($i : 0..6) { @s = tseries($i, 100ms, 4); @ts += 100ms; } }"
+    )
+    outcome = run(text, environment={"BPFTRACE_DUMMY_TS_MAP": "@ts"})
+    points = outcome.maps["@s"].rows[0][1].points
+    assert [value for _, value in points] == [2, 3, 4, 5]
+    halves = text.replace("100ms, 4)", '100ms, 4, "sum")').replace("+= 100ms", "+= 50ms")
+    merged = run(halves, environment={"BPFTRACE_DUMMY_TS_MAP": "@ts"})
+    assert [value for _, value in merged.maps["@s"].rows[0][1].points] == [1, 5, 9]
