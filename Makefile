@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 	[ -n "$$found" ] && echo $$found && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
+KERNELS := 5.10,6.1,6.12,7.3
 STAMP := $(VENV)/.probee-ready
 
 .PHONY: help setup demo test unit kernel-test lint bench clean
@@ -37,7 +38,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(SYSTEM)
 	@$(PY) -m probee lab setup
-	@$(PY) -m pytest tests
+	@$(PY) -m pytest tests --lab-kernels $(KERNELS)
 
 unit: $(STAMP)
 	@$(PY) -m pytest tests/unit
@@ -45,7 +46,7 @@ unit: $(STAMP)
 kernel-test: $(STAMP)
 	@$(SYSTEM)
 	@$(PY) -m probee lab setup
-	@$(PY) -m pytest tests/kernel
+	@$(PY) -m pytest tests/kernel tests/guest --lab-kernels $(KERNELS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check src tests benchmarks

@@ -27,12 +27,14 @@ def run(guest: Guest, n_events: int, **env: str) -> tuple[int, int]:
     return printed, int(lost[1]) if lost else 0
 
 
+@pytest.mark.kernels("6.12")
 def test_a_million_events_are_printed_or_counted(guest: Guest) -> None:
     printed, lost = run(guest, 1_000_000)
     assert printed + lost == 1_000_000
     assert printed > 0
 
 
+@pytest.mark.kernels("5.10", "6.12")
 def test_a_ring_of_one_page_loses_and_says_how_many(guest: Guest) -> None:
     printed, lost = run(guest, 200_000, BPFTRACE_PERF_RB_PAGES="1")
     assert printed + lost == 200_000
@@ -40,6 +42,7 @@ def test_a_ring_of_one_page_loses_and_says_how_many(guest: Guest) -> None:
     assert printed > 0
 
 
+@pytest.mark.kernels("5.10", "6.12")
 @pytest.mark.parametrize("n_keys", [100])
 def test_a_full_map_counts_what_it_refuses(guest: Guest, n_keys: int) -> None:
     program = "BEGIN { $i = (int64)0; while ($i < 150) { @[$i] = 1; $i++; } exit(); }"
@@ -57,6 +60,7 @@ profile:us:200 { @samples++; }
 """
 
 
+@pytest.mark.kernels("6.12", "7.3")
 def test_what_a_sampling_probe_finds_the_kernel_too_busy_for_is_shown_as_missed(guest: Guest) -> None:
     question = "from probee.kernel.features.feature import has; print(has('link_missed_count'))"
     if guest.run([sys.executable, "-c", question]).check().stdout.strip() != "True":

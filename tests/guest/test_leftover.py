@@ -28,6 +28,7 @@ def objects(guest: Guest) -> set[str]:
     return found | {f"kprobe_event {line}" for line in guest.run("cat /sys/kernel/tracing/kprobe_events").stdout.splitlines()}
 
 
+@pytest.mark.kernels("5.10", "6.12", "7.3")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_of_ours_stays_in_the_kernel(guest: Guest, number: signal.Signals) -> None:
     before = objects(guest)

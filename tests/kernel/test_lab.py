@@ -28,6 +28,7 @@ from probee.lab.cache import guests_dir
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.timeout(180),
+    pytest.mark.kernels("6.12"),
     pytest.mark.skipif("LAB" in os.environ, reason="this is a lab guest already"),
 ]
 

@@ -3,6 +3,7 @@
     --lab-kernels 6.12,6.1     which kernels; every test that wants a guest runs on each (default: 6.12)
     --lab-connect SOCKET       use the guest of a lab server instead of booting
     --lab-required             fail instead of skipping where no guest can be had
+    @pytest.mark.kernels(…)    a test that is worth its time on these kernels only
 
 A guest boots when its first test wants it, sees edits below pytest's root directory, and is booted again after a test
 in which its kernel died.
@@ -37,6 +38,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             kernels = ["server"]
         else:
             kernels = [name.strip() for name in metafunc.config.getoption("--lab-kernels").split(",") if name.strip()]
+            only = metafunc.definition.get_closest_marker("kernels")
+            kernels = [name for name in kernels if only is None or name in only.args]
         metafunc.parametrize("guest", kernels, indirect=True, scope="session")
 
 
