@@ -301,6 +301,7 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
 
     All stacks of one size share a map: the runtime knows it by the size of its values.
     """
+    from probee.compiler.lang.bpftrace.lower_record import warn
     from probee.model.spec import MapSpec, MapType
 
     assert target is not None
@@ -313,7 +314,10 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
         flags = BUILD_ID_MAP if build_id else 0
         low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, size, entries, flags=flags, role="stack")
     found = b.helper("get_stackid", context_of(low, node), b.map(name), b.const(0 if type.kind == "kstack" else USER_STACK))
-    place.store(b, target.at(0, t.INT64), b.resize(found, I64, signed=True))
+    found = b.resize(found, I64, signed=True)
+    place.store(b, target.at(0, t.INT64), found)
+    message = f"Error reading {type.kind}."
+    low.diamond(b.compare("slt", found, 0), lambda: warn(low, message, node.span), None)
     if type.kind == "ustack":
         place.store(b, target.at(8, t.UINT64), process_id(low))
 

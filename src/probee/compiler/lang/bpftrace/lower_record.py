@@ -45,9 +45,8 @@ def emit(
     *,
     parameters: tuple[int | str, ...] = (),
     span: int = 0,
-    no_room: Callable[[], object] | None = None,
 ) -> None:
-    """Send one record; each field comes with what writes it.  `no_room` is done in its place when the ring is full."""
+    """Send one record; each field comes with what writes it."""
     add_runtime_maps(low)
     b = low.b
     layout: list[tuple[int, Ty]] = []
@@ -70,21 +69,16 @@ def emit(
             write(Place(record, offset, type))
         b.helper("ringbuf_submit", record, b.const(0), type=VOID)
 
-    low.diamond(b.check_null(room), fill, no_room or (lambda: count_loss(low, RING_FULL)))
+    low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))
 
 
 def emit_exit(low: Lowerer, status: Value, span: int) -> None:
     """End the session: no program runs from now on, and user space is told, by a number when the ring is full."""
-    b = low.b
-    b.store(b.map_value(EXITED), b.const(1))
-
-    def no_room() -> None:
-        key = b.alloca(8, 8, "loss")
-        b.store(key, b.const(EXIT_STATUS, I32), 0)
-        found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
-        low.diamond(b.check_null(found), lambda: b.store(b.non_null(found), b.add(b.and_(status, 255), 1)), None)
-
-    emit(low, "exit", "", [(t.UINT8, lambda where: place.store(b, where, status))], span=span, no_room=no_room)
+    actions = low.unit.actions
+    number = next((n for n, action in enumerate(actions) if action.kind == "exit"), len(actions))
+    if number == len(actions):
+        actions.append(Action("exit", fields=((8, t.value_type(t.UINT8)),), size=16, span=span))
+    low.b.call(_subprogram(low, "exit", 2, _build_exit), low.b.const(number), status)
 
 
 def exited(low: Lowerer) -> Value:
@@ -142,10 +136,10 @@ def count_loss(low: Lowerer, index: int) -> None:
 def refuse(low: Lowerer, result: Value, span: int) -> None:
     """Count and report a map update that failed; `result` is the helper's."""
     b = low.b
+    number = _failure(low, "map_update_elem", span)
 
     def failed() -> None:
-        count_loss(low, REFUSED)
-        warn_of_helper(low, "map_update_elem", result, span)
+        b.call(_subprogram(low, "refused", 2, _build_refused), b.const(number), b.resize(result, I64, signed=True))
 
     low.diamond(b.compare(op.NE, result, 0), failed, None)
 
@@ -159,11 +153,15 @@ def warn(low: Lowerer, message: str, span: int) -> None:
 
 def warn_of_helper(low: Lowerer, helper: str, result: Value, span: int) -> None:
     """Have user space print what it means that a helper returned `result`."""
-    number = len(low.unit.actions)
+    number = low.b.const(_failure(low, helper, span))
+    low.b.call(_subprogram(low, "failed", 2, _build_warn), number, low.b.resize(result, I64, signed=True))
+
+
+def _failure(low: Lowerer, helper: str, span: int) -> int:
+    """Return the number of the action that reports a helper's failure at a place."""
     fields = ((8, t.value_type(t.INT64)),)
     low.unit.actions.append(Action("runtime_warning", "", fields=fields, size=16, parameters=(helper,), span=span))
-    result = low.b.resize(result, I64, signed=True)
-    low.b.call(_subprogram(low, "failed", 2, _build_warn), low.b.const(number), result)
+    return len(low.unit.actions) - 1
 
 
 # -- what every program needs in many places is a subprogram of its own, made when first used
@@ -203,3 +201,30 @@ def _build_warn(low: Lowerer, parameters: list[Value]) -> None:
         b.helper("ringbuf_submit", record, b.const(0), type=VOID)
 
     low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))
+
+
+def _build_refused(low: Lowerer, parameters: list[Value]) -> None:
+    low.b.call(_subprogram(low, "lost", 1, _build_lost), low.b.const(REFUSED))
+    _build_warn(low, parameters)
+
+
+def _build_exit(low: Lowerer, parameters: list[Value]) -> None:
+    """A record of the action's number and the status; without room for it the status goes into the loss map."""
+    add_runtime_maps(low)
+    b, (number, status) = low.b, parameters
+    b.store(b.map_value(EXITED), b.const(1))
+    room = b.helper("ringbuf_reserve", b.map(RING), b.const(16), b.const(0), type=pointer("ringbuf", nullable=True))
+
+    def fill() -> None:
+        record = b.non_null(room)
+        b.store(record, number)
+        b.store(record, status, 8)
+        b.helper("ringbuf_submit", record, b.const(0), type=VOID)
+
+    def no_room() -> None:
+        key = b.alloca(8, 8, "loss")
+        b.store(key, b.const(EXIT_STATUS, I32), 0)
+        found = b.helper("map_lookup_elem", b.map(low.unit.loss_map), key, type=pointer("map", nullable=True))
+        low.diamond(b.check_null(found), lambda: b.store(b.non_null(found), b.add(b.and_(status, 255), 1)), None)
+
+    low.diamond(b.check_null(room), fill, no_room)

@@ -15,8 +15,8 @@ from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
-from probee.errors import CompileError, Source, UnknownName, Unsupported
-from probee.model.spec import LinkSpec, ProgramType
+from probee.errors import CompileError, ProbeeError, Source, UnknownName, Unsupported, UsageError
+from probee.model.spec import AttachType, LinkSpec, ProgramType
 from probee.model.target import Target
 from probee.probes.match import expand
 from probee.probes.parse import parse as parse_probe
@@ -27,6 +27,13 @@ RUNTIME_OPTIONS = (
     "missing_probes", "license",
 )  # fmt: skip
 STANDARD = ("stdlib", "stdlib/base", "stdlib/process", "stdlib/strings", "stdlib/task", "stdlib/usdt")  # always there
+MAX_OPERATIONS = 100_000  # of the IR in one program
+# Headers of the kernel and the C library, whose types and constants come from BTF and from tables of ours
+_KNOWN_HEADERS = ("linux/", "asm/", "asm-generic/", "net/", "uapi/", "sys/", "bits/", "netinet/", "arpa/", "kernel/")
+_KNOWN_FILES = frozenset((
+    "errno.h", "fcntl.h", "limits.h", "signal.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h",
+    "syscall.h", "time.h", "unistd.h", "inttypes.h",
+))  # fmt: skip
 PASS_FEATURES = ("probe_read_kernel", "atomic_fetch", "insn_v4")  # what passes and codegen choose instructions by
 PID_FILTERED = frozenset(("kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit"))
 _RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older kernels: task, interrupt, NMI
@@ -83,6 +90,10 @@ def read(source: Source, target: Target, options: Options) -> Script:
     from probee.compiler.lang.bpftrace.function import FUNCTIONS, LATER
     from probee.compiler.lang.bpftrace.macro import expand as expand_macros
 
+    for header in options.includes:
+        if not header.startswith(_KNOWN_HEADERS) and header not in _KNOWN_FILES:
+            message = f"cannot include {header}\ndefinitions.h:2:10: fatal error: '{header}' file not found"
+            raise UsageError(message)
     program = parse(source)
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
@@ -113,7 +124,12 @@ def find_probes(script: Script, options: Options) -> None:
         found = 0
         for text in probe.attach_points:
             for point in parse_probe(split(text, script.parameters), text.span, unsafe=options.unsafe):
-                found += _add_instances(script, probe, point, text.span, options)
+                try:
+                    found += _add_instances(script, probe, point, text.span, options)
+                except CompileError:
+                    raise
+                except ProbeeError as error:  # the target cannot tell, and says why
+                    raise CompileError(str(error), text.span) from error
         if not found:
             _no_attach_point(script, probe)
     if not script.instances and script.config.text("missing_probes") == "error":
@@ -252,8 +268,20 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options) -
     for each in functions:
         connect(each)
     type = _program_type(instance)
+    _check_size(functions, instance)
     nesting = _RAW_NESTING if instance.provider == "rawtracepoint" else 1
-    return Program(name, type, functions, probe=instance.point.name, nesting=nesting)
+    attach_type = AttachType.NONE
+    if len(instance.matches) > 1 and instance.provider in ("kprobe", "kretprobe") and low.feature("kprobe_multi"):
+        attach_type = AttachType.TRACE_KPROBE_MULTI
+    return Program(name, type, functions, probe=instance.point.name, nesting=nesting, attach_type=attach_type)
+
+
+def _check_size(functions: list[Function], instance: Instance) -> None:
+    """Refuse what cannot become a program the kernel takes before any pass looks at it."""
+    size = sum(len(block.values) for function in functions for block in function.blocks)
+    if size > MAX_OPERATIONS:
+        message = f"{instance.point.name} is too large: {size} operations, and the kernel takes at most a million instructions"
+        raise CompileError(message, instance.span, hint="Split it into several probes.")
 
 
 def _program_type(instance: Instance) -> int:
