@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from probee.formats.target import FileTarget
 from target_fixture import build_target
 
 pytest_plugins = ("probee.lab.plugin",)  # the `guest` fixture and its options
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background jobs: what we start must know Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
