@@ -196,12 +196,19 @@ class FeatureMissing(KernelError):
 
 
 class VerifierError(KernelError):
-    """The verifier rejected a program. `log` is its whole log, `insn` the index of the instruction it stopped at."""
+    """The verifier rejected a program. `log` is its whole log, `insn` the index of the instruction it stopped at.
 
-    def __init__(self, errno: int, message: str, *, log: str = "", insn: int = -1) -> None:
+    `place` is where its message begins, `name:line:column`, if it is known what of the source that instruction stands for.
+    """
+
+    def __init__(self, errno: int, message: str, *, log: str = "", insn: int = -1, place: str = "") -> None:
         super().__init__(errno, "bpf(BPF_PROG_LOAD)", message)
         self.log = log
         self.insn = insn
+        self.place = place
+
+    def report(self) -> str:
+        return f"{self.place}: ERROR{self.text[len(self.place) :]}" if self.place else super().report()
 
 
 class AttachError(ProbeeError):

@@ -49,7 +49,7 @@ def kernel_objects() -> set[tuple[str, str]]:
             what = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue  # the listing's own
-        if "bpf" in what or "perf_event" in what or "btf" in what:
+        if "bpf" in what or "perf_event" in what or ("btf" in what and "anon_inode" in what):
             found.add((number, what))
     return found
 

@@ -378,3 +378,10 @@ def test_a_map_of_maps_keeps_its_maps_alive() -> None:
         assert outer.id_at(key(2)) is None
         with create(MapSpec("other", MapType.HASH, 4, 8, 10)) as other, pytest.raises(OSError, match="write to map outer"):
             outer.put(key(2), other)
+
+
+def test_sizes_beyond_what_the_kernel_can_be_told_are_refused() -> None:
+    with pytest.raises(MapError, match="map @x cannot have 4294967296 entries"):
+        create(MapSpec("@x", MapType.HASH, 4, 8, 1 << 32))
+    with pytest.raises(MapError, match="a ring of 3221225472 bytes is too large"):
+        create(MapSpec("ring", MapType.RINGBUF, 0, 0, 3 << 30))

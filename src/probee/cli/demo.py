@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
         _say(f"{why}: tracing Linux {kernel} in the lab instead")
         stage = _lab(kernel)
     else:
-        _say("this kernel has kprobes and may be traced: tracing it")
+        _say("tracing this kernel, as you asked" if "--here" in argv else "this kernel has kprobes: tracing it")
         stage = Here()
     try:
         _opensnoop(stage)
@@ -173,6 +173,7 @@ class HereJob:
 
         self._text = ""
         self._searched = 0
+        self._ended = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -192,14 +193,18 @@ class HereJob:
             with self._changed:
                 self._text += line
                 self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
     def wait_for(self, text: str, *, timeout_s: float) -> None:
         from probee.errors import UsageError
 
         with self._changed:
-            found = self._changed.wait_for(lambda: self._text.find(text, self._searched) >= 0, timeout_s)
-            if not found:
-                raise UsageError(f"{text!r} was not seen within {timeout_s:g} s; the output so far:\n{self._text}")
+            self._changed.wait_for(lambda: self._ended or self._text.find(text, self._searched) >= 0, timeout_s)
+            if self._text.find(text, self._searched) < 0:
+                when = "before the command ended" if self._ended else f"within {timeout_s:g} s"
+                raise UsageError(f"{text!r} was not seen {when}; its output:\n{self._text}")
             self._searched = self._text.index(text, self._searched) + len(text)
 
     def signal(self) -> None:

@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "build": "build",
     "explain": "explain",
 }
+_OUTPUT_FAILED = (5, 9, 27, 28, 122)  # EIO, EBADF, EFBIG, ENOSPC, EDQUOT: a write(2) of output that fails, with no file named
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,9 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         from probee.errors import ProbeeError
 
-        if not isinstance(error, ProbeeError):
-            raise
-        return show(error)
+        if isinstance(error, ProbeeError):
+            return show(error)
+        if isinstance(error, OSError) and error.errno in _OUTPUT_FAILED and error.filename is None:
+            return _output_failed(error)
+        raise
 
 
 def _dispatch(words: list[str]) -> int:
@@ -63,11 +66,22 @@ def show(error: Exception) -> int:
     return int(getattr(error, "exit_status", 1))
 
 
-def _flush() -> None:
+def _flush() -> int:
+    """Write what is buffered; return the exit status of that, 0 when it worked or nobody reads it."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         _close_stdout()
+    except OSError as error:
+        return _output_failed(error)
+    return 0
+
+
+def _output_failed(error: OSError) -> int:
+    """What was printed could not be written: say so, and lose the rest of the buffer."""
+    _close_stdout()
+    sys.stderr.write(f"ERROR: cannot write the output: {error.strerror}\n")
+    return 1
 
 
 def _close_stdout() -> None:
@@ -75,6 +89,20 @@ def _close_stdout() -> None:
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def open_standard_streams() -> None:
+    """Where we were started with a standard stream closed, open it on nowhere: no map may become descriptor 1."""
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    import os
+
+    while (fd := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  stays open
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  stays open
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  stays open
 
 
 def entry() -> None:
@@ -86,8 +114,9 @@ def entry() -> None:
     import gc
 
     gc.set_threshold(20_000, 20)
+    open_standard_streams()
     status = main()
-    _flush()
+    status = _flush() or status
     if "threading" in sys.modules or "weakref" in sys.modules:  # they have things to do at exit
         sys.exit(status)
     import os

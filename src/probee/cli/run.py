@@ -116,7 +116,8 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
         return _follow(session, writer)
     finally:
         session.close()
-        out.flush()
+        if options.output is not None:
+            out.close()
 
 
 def _start(session: Session, *, verbose: bool) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from probee.model.spec import ObjectSpec
 
+LONGEST = 64 << 20  # bytes that are read of a file; /dev/zero has no end
 BUNDLE_MAGIC = b"PROBEE\r\n"  # formats/bundle.py has it, too: a script is told from a bundle without importing that
 
 
@@ -51,11 +52,15 @@ def read_script(options: Options) -> Script:
 def _read(path: str) -> bytes:
     try:
         if path == "-":
-            return sys.stdin.buffer.read()
-        with open(path, "rb") as file:
-            return file.read()
+            data = sys.stdin.buffer.read(LONGEST + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(LONGEST + 1)
     except OSError as error:
         raise UsageError(f"failed to open file '{path}': {error.strerror}") from None
+    if len(data) > LONGEST:
+        raise UsageError(f"'{path}' is longer than {LONGEST >> 20} MB: that is no script, and no bundle of probee")
+    return data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
 
 
 def object_for(script: Script, options: Options) -> ObjectSpec | None:

@@ -8,7 +8,7 @@ USAGE:
     probee [options] - [-- arguments]          run a script from standard input
     probee [options] -e 'PROGRAM' [arguments]  run a one-liner
     probee -l [PATTERN | FILE]                 list probes
-    probee SUBCOMMAND ...                      lab, target, list, build, explain
+    probee SUBCOMMAND ...                      run, list, lab, demo, target, build
 
 OPTIONS:
     -e PROGRAM             the program text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable
 
-from probee.errors import FormatError, ProbeeError
+from probee.errors import BtfError, FormatError, ProbeeError
 from probee.formats.btf.blob import Buffer
 from probee.formats.btf.index import TypeIndex
 from probee.formats.btf.reader import Btf
@@ -134,11 +134,19 @@ class BtfTarget(BtfBackedTarget):
     def __init__(self, path: str, *, arch: str = "x86_64") -> None:
         super().__init__(arch, "", has_btf=True)
         self.path = path
-        with open(path, "rb") as file:
-            self._data = file.read()
+        try:
+            with open(path, "rb") as file:
+                self._data = file.read()
+        except OSError as error:
+            raise _unreadable(path, error) from None
 
     def load_btf(self, module: str) -> Btf | None:
-        return Btf(self._data) if module == VMLINUX else None
+        if module != VMLINUX:
+            return None
+        try:
+            return Btf(self._data)
+        except BtfError as error:
+            raise BtfError(f"{self.path} cannot be used as a kernel's types: {error}") from None
 
     def btf_digest(self, module: str) -> str:
         return digest(self._data)
@@ -251,8 +259,15 @@ def write_target(path: str, image: TargetImage) -> None:
 
 
 def _mapped(path: str) -> Buffer:
-    with open(path, "rb") as file:
-        try:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:  # an empty file cannot be mapped
-            return b""
+    try:
+        with open(path, "rb") as file:
+            try:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (ValueError, OSError):  # an empty file, a pipe
+                return file.read()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: OSError) -> FormatError:
+    return FormatError(f"failed to open file '{path}': {error.strerror}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from probee.errors import BtfError, PermissionMissing
+from probee.errors import BtfError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def _read(path: str) -> bytes:
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except PermissionError as error:
-        raise PermissionMissing(error.errno or 0, f"open({path})", f"{path} may not be read: run as root") from None
+        from probee.kernel.syscalls.capability import root_only
+
+        raise root_only(error.errno or 0, f"open({path})", f"{path} may not be read by this user") from None
     except OSError as error:
         raise BtfError(f"{path} cannot be read ({error.strerror}): is this kernel built with CONFIG_DEBUG_INFO_BTF?") from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from probee.errors import PermissionMissing, ProbeeError
+from probee.errors import ProbeeError
 from probee.formats.btf.reader import Btf
 from probee.formats.target import VMLINUX, BtfBackedTarget, write_target
 from probee.formats.target_image import TargetImage, digest
@@ -167,7 +167,9 @@ def _no_tracefs() -> ProbeeError:
     if os.geteuid():
         import errno
 
-        return PermissionMissing(errno.EACCES, "open(/sys/kernel/tracing)", "tracepoints are in tracefs: run as root")
+        from probee.kernel.syscalls.capability import root_only
+
+        return root_only(errno.EACCES, "open(/sys/kernel/tracing)", "tracepoints are in tracefs, which only root may read")
     return ProbeeError("tracepoints are in tracefs, which is not mounted: mount -t tracefs tracefs /sys/kernel/tracing")
 
 
@@ -181,7 +183,9 @@ def _read(path: str) -> bytes | None:
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except PermissionError as error:
-        raise PermissionMissing(error.errno or 0, f"open({path})", f"{path} may not be read: run as root") from None
+        from probee.kernel.syscalls.capability import root_only
+
+        raise root_only(error.errno or 0, f"open({path})", f"{path} may not be read by this user") from None
     except OSError:
         return None
 

@@ -178,13 +178,17 @@ class StructType(CType):
 
         The member's offset from the start of this struct is the sum of the bit offsets along the path.
         """
+        return self._find(name, set())
+
+    def _find(self, name: str, seen: set[int]) -> tuple[Member, ...]:
+        seen.add(id(self))  # damaged BTF may say that a struct contains itself
         for member in self.members:
             if member.name == name:
                 return (member,)
             if not member.name:
                 inner = strip(member.type)
-                if isinstance(inner, StructType):
-                    path = inner.find(name)
+                if isinstance(inner, StructType) and id(inner) not in seen:
+                    path = inner._find(name, seen)
                     if path:
                         return (member, *path)
         return ()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+import probee.cli.main
 import probee.cli.run
 import probee.cli.script
 from probee.cli.main import main
 from probee.cli.options import parse
 from probee.cli.script import read_script
-from probee.errors import ParseError, PermissionMissing, make_span
+from probee.errors import ParseError, PermissionMissing, UsageError, make_span
 
 
 def test_help_is_on_stdout_and_no_error(capsys):
@@ -98,3 +102,55 @@ def test_a_file_after_two_dashes_is_the_script(tmp_path):
     path = tmp_path / "x.bt"
     path.write_text("begin {}")
     assert script_of("--", str(path), "a").parameters == ["a"]
+
+
+@pytest.mark.parametrize("number, name", [(28, "No space left on device"), (5, "Input/output error")])
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback(capsys, monkeypatch, number, name):
+    def fail(*_):
+        raise OSError(number, name)
+
+    monkeypatch.setattr(probee.cli.run, "run", fail)
+    monkeypatch.setattr(probee.cli.main, "_close_stdout", lambda: None)
+    assert main(["-e", "begin {}"]) == 1
+    assert capsys.readouterr().err == f"ERROR: cannot write the output: {name}\n"
+
+
+def test_other_errors_of_the_system_are_not_taken_for_failed_output(monkeypatch):
+    def fail(*_):
+        raise OSError(2, "No such file or directory", "/nothing")
+
+    monkeypatch.setattr(probee.cli.run, "run", fail)
+    with pytest.raises(OSError, match="/nothing"):
+        main(["-e", "begin {}"])
+
+
+def test_a_full_disk_is_told():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "probee", "-h"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("ERROR: cannot write the output: No space left on device\n", 1)
+
+
+def test_closed_standard_streams_are_opened_on_nowhere():
+    script = f"{sys.executable} -m probee -h <&- >&- 2>&-; exec {sys.executable} -m probee - <&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert "No probes to attach" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(probee.cli.script, "LONGEST", 1 << 20)
+    with pytest.raises(UsageError, match="'/dev/zero' is longer than 1 MB"):
+        script_of("/dev/zero")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_script(tmp_path):
+    path = tmp_path / "x.bt"
+    path.write_bytes(b"\xef\xbb\xbfbegin {}")
+    assert script_of(str(path)).text == "begin {}"
+
+
+@pytest.mark.parametrize("option", ["--btf", "--target"])
+def test_a_description_of_a_kernel_that_is_not_there_is_told(capsys, option):
+    assert main([option, "/no/such", "-e", "begin {}"]) == 1
+    assert capsys.readouterr().err == "ERROR: failed to open file '/no/such': No such file or directory\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_a_user_namespace_is_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["/venv/bin/probee", "-e", "BEGIN { exit() }"], ["python", "/venv/bin/probee", "-e", "BEGIN { exit() }"],
          "-m probee -e 'BEGIN { exit() }'", "probee -e 'BEGIN { exit() }'"),
-        (["/venv/lib/probee/__main__.py", "x.bt"], ["python", "-m", "probee", "x.bt"], "-m probee x.bt", "probee x.bt"),
+        (["/venv/lib/probee/__main__.py", "x.bt"], ["python", "-m", "probee", "x.bt"], "-m probee x.bt", None),
         (["tool.py", "a b"], ["python", "-W", "error", "tool.py", "a b"], "-W error tool.py 'a b'", None),
     ],
 )  # fmt: skip
@@ -74,7 +75,33 @@ def test_the_command_to_type_is_this_one_with_an_absolute_interpreter(
     monkeypatch.setattr(sys, "orig_argv", original)
     monkeypatch.setattr(sys, "executable", "/venv/bin/python")
     assert capability.sudo_command() == f"sudo /venv/bin/python {sudo}"
-    assert f"probee lab run -- {lab or '/venv/bin/python ' + sudo}" in capability.remedy()
+    monkeypatch.setenv("PATH", "/usr/bin:/venv/bin")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    probee = "probee" if argv[0] == "/venv/bin/probee" else "/venv/bin/python -m probee"
+    assert capability.remedy().endswith(f"   {probee} lab run -- {lab or '/venv/bin/python ' + sudo}")
+
+
+def test_a_command_that_is_not_in_path_is_called_by_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/venv/bin/probee", "x.bt"])
+    monkeypatch.setattr(sys, "executable", "/venv/bin/python")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert capability.lab_command() == "/venv/bin/python -m probee lab run -- /venv/bin/python -m probee x.bt"
+
+
+def test_sudo_is_told_where_the_package_is_when_only_pythonpath_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = str(Path(capability.__file__).resolve().parents[3])
+    monkeypatch.setattr(sys, "argv", ["/venv/bin/probee", "x.bt"])
+    monkeypatch.setattr(sys, "executable", "/venv/bin/python")
+    monkeypatch.setenv("PYTHONPATH", f"/elsewhere:{source}")
+    assert capability.sudo_command() == f"sudo env PYTHONPATH={source} /venv/bin/python -m probee x.bt"
+
+
+def test_what_only_root_may_read_comes_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    first, second, third = str(capability.root_only(errno.EACCES, "open", "this is hidden")).splitlines()
+    assert first == "this is hidden"
+    assert "sudo " in second
+    assert " lab run -- " in third
 
 
 def test_fields_of_status_are_read() -> None:

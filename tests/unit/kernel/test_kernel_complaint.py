@@ -7,7 +7,7 @@ import pytest
 from probee.errors import VerifierError, make_span
 from probee.kernel.programs.complaint import explain
 from probee.kernel.programs.rejection import CUT, Rejection, rejection, span_of
-from probee.model.spec import ObjectSpec, ProgramSpec
+from probee.model.spec import LinkSpec, ObjectSpec, ProgramSpec
 
 # 5.10: "inv" for a number, states on lines of their own.
 LOG_5_10 = """\
@@ -170,6 +170,14 @@ def test_the_message_points_into_the_source() -> None:
         "       ~~~~~"
     )
     assert (error.insn, error.log) == (1, LOG_6_12)
+    assert error.report().startswith("x.bt:3:8-13: ERROR: the kernel refused kprobe:f: ")
+
+
+def test_an_instruction_that_stands_for_no_text_is_shown_at_the_attach_point() -> None:
+    program = spec(((0, 0),))
+    link = LinkSpec("kprobe", program.name, "kprobe:f", {}, span=make_span(0, 8))
+    object = ObjectSpec(programs=(program,), maps=(), links=(link,), source_name="x.bt", source_text=SOURCE)
+    assert rejection(13, LOG_6_12, program, object).place == "x.bt:1:1-9"
 
 
 def test_without_source_the_message_names_the_probe_only() -> None:

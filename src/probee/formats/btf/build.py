@@ -47,7 +47,7 @@ class BtfBuilder:
             return 0
         offset = self._strings.get(text)
         if offset is None:
-            encoded = text.encode()
+            encoded = text.encode("utf-8", "surrogateescape")  # of a script that is not UTF-8, the bytes it had
             if 0 in encoded:
                 raise BtfError(f"a BTF string cannot hold a zero byte: {text!r}")
             offset = self._strings[text] = self._string_size
@@ -142,7 +142,7 @@ class BtfBuilder:
     def blob(self) -> bytes:
         """Return the whole BTF, for bpf(BPF_BTF_LOAD)."""
         types = b"".join(self._records)
-        strings = b"".join(text.encode() + b"\0" for text in self._strings)
+        strings = b"".join(text.encode("utf-8", "surrogateescape") + b"\0" for text in self._strings)
         head = (kind.MAGIC, kind.VERSION, 0, kind.HEADER_SIZE, 0, len(types), len(types), len(strings))
         return struct.pack("=HBBIIIII", *head) + types + strings
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RDONLY_PROG = 1 << 7  # BPF_F_RDONLY_PROG
+MOST = 0xFFFFFFFF  # max_entries of union bpf_attr is a __u32
 
 
 class Map:
@@ -35,6 +36,8 @@ class Map:
     @classmethod
     def create(cls, spec: MapSpec) -> Map:
         """Create the map in the kernel."""
+        if spec.max_entries > MOST:
+            raise MapError(f"map {spec.name} cannot have {spec.max_entries} entries: the kernel takes {MOST} at most")
         return cls(spec, Descriptor(cls._create(spec), f"map {spec.name}"))
 
     @classmethod

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+LARGEST = 1 << 31  # the largest power of two that fits into max_entries
+
+
 class RingMap(Map):
     """A ring buffer; `open()` maps it.  It is no key-value store: the operations on elements fail.
 
@@ -26,7 +29,10 @@ class RingMap(Map):
 
     @classmethod
     def _create(cls, spec: MapSpec) -> int:
-        return map_create(spec.type, 0, 0, ring_size(spec.max_entries), flags=spec.flags, name=spec.name)
+        size = ring_size(spec.max_entries)
+        if size > LARGEST:
+            raise MapError(f"a ring of {spec.max_entries} bytes is too large, {LARGEST} are the most: lower perf_rb_pages")
+        return map_create(spec.type, 0, 0, size, flags=spec.flags, name=spec.name)
 
     def open(self) -> RingMemory:
         """Map the ring into memory; the caller closes it.  The descriptor polls readable when there are records."""

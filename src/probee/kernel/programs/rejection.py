@@ -63,11 +63,18 @@ def rejection(errno: int, log: str, spec: ProgramSpec, object: ObjectSpec) -> Ve
     message = f"the kernel refused {spec.probe or spec.name}: {words}"
     if raw and raw != words:
         message += f" (verifier: {raw})"
-    span = span_of(spec, found.slot)
+    place = ""
+    span = span_of(spec, found.slot) or _probe_span(spec, object)
     if span and object.source_text:
         source = Source(object.source_name, object.source_text)
-        message = f"{locate(source, span)}: {message}\n{excerpt(source, span)}"
-    return VerifierError(errno, message, log=log, insn=found.slot)
+        place = locate(source, span)
+        message = f"{place}: {message}\n{excerpt(source, span)}"
+    return VerifierError(errno, message, log=log, insn=found.slot, place=place)
+
+
+def _probe_span(spec: ProgramSpec, object: ObjectSpec) -> int:
+    """Return the span of the attach point of a program: what is shown for instructions that stand for no text."""
+    return next((link.span for link in object.links if link.program == spec.name), 0)
 
 
 def span_of(spec: ProgramSpec, slot: int) -> int:

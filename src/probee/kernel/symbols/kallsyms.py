@@ -115,9 +115,11 @@ class Kallsyms:
         return bool(self._addresses)
 
     def _hidden(self) -> str:
+        from probee.kernel.syscalls.capability import remedy
+
         return (
             "the kernel hides its symbols' addresses from this process (sysctl kernel.kptr_restrict):"
-            " run as root, or with CAP_SYSLOG and kernel.kptr_restrict at most 1"
+            f" it needs CAP_SYSLOG and kernel.kptr_restrict at most 1\n{remedy()}"
         )
 
     # -- by address

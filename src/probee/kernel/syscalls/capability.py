@@ -88,11 +88,16 @@ def raise_open_files() -> bool:
     return True
 
 
+def root_only(errno: int, call: str, what: str) -> PermissionMissing:
+    """Return the error for something that only root may read, with the command to type."""
+    return PermissionMissing(errno, call, f"{what}\n{remedy()}" if os.geteuid() else f"{what}: {_other_reason()}")
+
+
 def permission_missing(errno: int, call: str, needed: tuple[str, ...] = NEEDED) -> PermissionMissing:
     """Return the error for a call that was not permitted: why, and the command that would be."""
     missing = [name for name in needed if not has_capability(name)]
     if missing:
-        message = f"{call}: this needs {' and '.join(missing)}, which this process does not have\n{remedy()}"
+        message = f"this needs {' and '.join(missing)}, which this process does not have (to {call})\n{remedy()}"
     else:
         message = f"{call}: not permitted, although the process has {' and '.join(needed)}: {_other_reason()}"
     return PermissionMissing(errno, call, message)
@@ -100,12 +105,37 @@ def permission_missing(errno: int, call: str, needed: tuple[str, ...] = NEEDED) 
 
 def remedy() -> str:
     """Return the lines that tell how to get the permission, with the command to type."""
-    return f"Run it as root:      {sudo_command()}\nor in a lab guest:   probee lab run -- {_own_command('probee')}"
+    return f"Run it as root:      {sudo_command()}\nor in a lab guest:   {lab_command()}"
 
 
 def sudo_command() -> str:
     """Return this very command under sudo.  The interpreter's path is absolute: sudo sees no virtual environment."""
-    return f"sudo {_quoted([os.path.abspath(sys.executable)])} {_own_command('-m probee')}"
+    return f"sudo {_environment()}{_interpreter()} {_own_command('-m probee')}"
+
+
+def lab_command() -> str:
+    """Return this very command in a lab guest, which has our files and directory; with probee as it was called here."""
+    probee = "probee" if _called_by_name() else f"{_interpreter()} -m probee"
+    return f"{probee} lab run -- {_own_command(probee)}"
+
+
+def _interpreter() -> str:
+    return _quoted([os.path.abspath(sys.executable)])
+
+
+def _environment() -> str:
+    """Return what must be said of the environment: sudo drops PYTHONPATH, where probee may have been found."""
+    path = os.environ.get("PYTHONPATH", "")
+    found = [part for part in path.split(os.pathsep) if part and __file__.startswith(os.path.abspath(part) + os.sep)]
+    return f"env {_quoted([f'PYTHONPATH={os.path.abspath(found[0])}'])} " if found else ""
+
+
+def _called_by_name() -> bool:
+    """Whether the user typed `probee` and the shell found it in PATH."""
+    if not sys.argv or os.path.basename(sys.argv[0]) != "probee":
+        return False
+    directory = os.path.dirname(os.path.abspath(sys.argv[0]))
+    return directory in os.environ.get("PATH", "").split(os.pathsep)
 
 
 def _own_command(probee: str) -> str:

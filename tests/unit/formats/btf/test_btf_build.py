@@ -142,3 +142,9 @@ def test_pointers_arrays_and_typedefs_survive_the_round_trip() -> None:
     assert isinstance(found.target, PointerType)
     assert isinstance(found.target.target, ArrayType)
     assert found.target.target.size == 12
+
+
+def test_bytes_that_are_no_utf_8_are_stored_as_they_were() -> None:
+    builder = BtfBuilder()
+    builder.string(b"caf\xe9".decode("utf-8", "surrogateescape"))
+    assert b"\0caf\xe9\0" in builder.blob()
