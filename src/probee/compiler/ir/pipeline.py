@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from probee.compiler.ir.passes import dce, deadstore, number, promote, simplify, thread
+from probee.compiler.ir.passes import combine, dce, deadstore, number, promote, simplify, thread, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Function, Unit
@@ -19,13 +19,15 @@ FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
 
 ROUNDS = 3
-CLEANING: tuple[tuple[str, FunctionPass], ...] = (
-    ("number", number.run),
-    ("simplify", simplify.run),
-    ("thread", thread.run),
-    ("deadstore", deadstore.run),
-    ("dce", dce.run),
+# A pass, and whether what it changes gives the passes before it something to do
+CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
+    ("number", number.run, False),
+    ("simplify", simplify.run, True),
+    ("thread", thread.run, True),
+    ("deadstore", deadstore.run, False),
+    ("dce", dce.run, False),
 )
+FINISHING: tuple[tuple[str, FunctionPass], ...] = (("combine", combine.run), ("widen", widen.run))
 
 
 def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:
@@ -36,10 +38,13 @@ def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:
         promote.run(function, unit)
     see("promote", unit)
     _clean(functions, unit, see)
-    for name, run in (("memory", memory), ("scratch", scratch)):
-        unit = run(unit)
+    for name, finish in FINISHING:
+        for function in functions:
+            finish(function, unit)
         see(name, unit)
-    _clean(functions, unit, see)
+    for name, lower in (("memory", memory), ("scratch", scratch)):
+        unit = lower(unit)
+        see(name, unit)
     return unit
 
 
@@ -58,12 +63,14 @@ def _observer(after: Observer | None) -> Observer:
 
 
 def _clean(functions: list[Function], unit: Unit, see: Observer) -> None:
-    """Run the cleaning passes until nothing changes, each time over the functions that changed the last time."""
+    """Run the cleaning passes, again over the functions where that may find more."""
     for _ in range(ROUNDS):
-        changed: dict[Function, None] = {}
-        for name, run in CLEANING:
-            changed.update((function, None) for function in functions if run(function, unit))
+        again: dict[Function, None] = {}
+        for name, run, repeats in CLEANING:
+            changed = [function for function in functions if run(function, unit)]
+            if repeats:
+                again.update(dict.fromkeys(changed))
             see(name, unit)
-        functions = list(changed)
+        functions = list(again)
         if not functions:
             break
