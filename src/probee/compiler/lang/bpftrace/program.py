@@ -15,7 +15,7 @@ from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
-from probee.errors import CompileError, ProbeeError, Source, UnknownName, Unsupported, UsageError
+from probee.errors import CompileError, ProbeeError, Source, UnknownName, Unsupported, UsageError, span_range
 from probee.model.spec import AttachType, LinkSpec, ProgramType
 from probee.model.target import Target
 from probee.probes.match import expand
@@ -91,9 +91,8 @@ def read(source: Source, target: Target, options: Options) -> Script:
     from probee.compiler.lang.bpftrace.macro import expand as expand_macros
 
     for header in options.includes:
-        if not header.startswith(_KNOWN_HEADERS) and header not in _KNOWN_FILES:
-            message = f"cannot include {header}\ndefinitions.h:2:10: fatal error: '{header}' file not found"
-            raise UsageError(message)
+        if not _is_known(header):
+            raise UsageError(f"cannot include {header}\n{_not_found(header, 2)}")
     program = parse(source)
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
@@ -110,9 +109,23 @@ def read(source: Source, target: Target, options: Options) -> Script:
     place_expansions(program)
     if program.preamble:
         definitions = read_preamble(program.preamble, {"BPFTRACE_HAVE_BTF": "1"} if target.has_btf else {})
+        for include in definitions.includes:
+            if not _is_known(include.path):
+                line, _ = source.position(span_range(include.span)[0])
+                message = f"cannot include {include.path}\n{_not_found(include.path, line + 1)}"
+                raise CompileError(message, include.span, hint="Headers are not read: define what is needed in the script.")
         expand_constants(program, definitions.macros)
         cstruct.define(script, definitions)
     return script
+
+
+def _is_known(header: str) -> bool:
+    return header.startswith(_KNOWN_HEADERS) or header in _KNOWN_FILES
+
+
+def _not_found(header: str, line: int) -> str:
+    """Return upstream's text, whose first line of definitions is one of its own."""
+    return f"definitions.h:{line}:10: fatal error: '{header}' file not found"
 
 
 # -- probes
@@ -238,8 +251,10 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
             script.warn(f"Unused map: @{info.name}", info.span)
             continue
         unit.maps[kernel_name(info)] = map_spec(script, info)
+    bodies = [id(instance.probe) for instance in script.instances]
     for instance in script.instances:
-        resolver.probe(instance)
+        if bodies.count(id(instance.probe)) > 1:  # what is noted on the tree is another instance's
+            resolver.probe(instance)
         unit.programs.append(_program(script, unit, instance, options))
         _links(script, unit, instance)
     unit.warnings = [_shown(warning) for warning in script.warnings]
