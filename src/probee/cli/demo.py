@@ -186,6 +186,9 @@ class HereJob:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        self._reader.join(1.0)  # a grandchild may hold the pipe
+        if not self._reader.is_alive() and self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

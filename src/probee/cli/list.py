@@ -42,7 +42,13 @@ def _matching(pattern: str, options: Options) -> Iterable[str]:
             f"WARNING: It appears that '{pattern}' is a filename but the file does not exist. "
             f"Treating '{pattern}' as a search pattern.\n"
         )
-    return matching(pattern, target_for(options), verbose=bool(options.verbose))
+    return matching(pattern, target_for(options), verbose=bool(options.verbose), note=_note)
+
+
+def _note(text: str) -> None:
+    """Say on stderr what the list does not hold, behind what it holds so far."""
+    sys.stdout.flush()
+    sys.stderr.write(f"WARNING: {text}\n")
 
 
 def _of_script(options: Options) -> Iterable[str]:

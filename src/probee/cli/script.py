@@ -6,7 +6,7 @@ import os
 import sys
 
 from probee.cli.options import Options
-from probee.errors import CompileError, Source, UsageError
+from probee.errors import CompileError, PermissionMissing, Source, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ def object_for(script: Script, options: Options) -> ObjectSpec | None:
         return _object_for(script, options)
     except CompileError as error:
         raise error.at(Source(script.name, script.text)) from None
+    except PermissionMissing as error:
+        if options.emit or options.debug:
+            hint = "or without privileges: add --btf /sys/kernel/btf/vmlinux, which has all but tracepoints and symbols"
+            raise PermissionMissing(error.errno or 0, error.call, f"{error}\n{hint}") from None
+        raise
 
 
 def _object_for(script: Script, options: Options) -> ObjectSpec | None:

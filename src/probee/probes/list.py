@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from probee.errors import Unsupported
+from probee.errors import ProbeeError, Unsupported
 from probee.formats.btf.show import show_type
 from probee.formats.target import BtfBackedTarget
 from probee.model.ctype import CType, EnumType, FunctionType, StructType
@@ -18,7 +18,7 @@ from probee.model.target import KernelFunction, Target
 from probee.probes.argument import function_arguments
 from probee.probes.event import EVENTS
 from probee.probes.glob import compile_glob
-from probee.probes.match import VMLINUX, traceable_matches
+from probee.probes.match import KPROBES, NO_KPROBES, VMLINUX, traceable_matches
 from probee.probes.parse import SIGNALS, TIME_UNITS
 from probee.probes.probe import Probe, has_wildcard
 from probee.probes.provider import PROVIDERS, Provider, find_provider
@@ -28,16 +28,46 @@ _INDENT = "    "
 _COMMON_FIELDS = ("common_type", "common_flags", "common_preempt_count", "common_pid")
 
 
-def list_probes(pattern: str, target: Target, *, verbose: bool = False) -> Iterator[str]:
-    """Yield the lines for a pattern; an empty one means everything that the kernel offers."""
+def list_probes(
+    pattern: str, target: Target, *, verbose: bool = False, note: Callable[[str], None] | None = None
+) -> Iterator[str]:
+    """Yield the lines for a pattern; an empty one means everything that the kernel offers.
+
+    `note` is told what is missing and why: a provider that a wildcard covers and this kernel or user has not (without
+    `note`, or named alone, that is an error), and a pattern that nothing matches.
+    """
     for part in pattern.split(",") if pattern else [""]:
-        part = part.strip()
-        keyword, _, name = part.partition(" ")
-        if keyword in ("struct", "union", "enum") and name:
-            yield from _types(keyword, name.strip(), target, verbose=verbose)
-            continue
-        for provider, rest in _providers(part):
+        lines, silent = _part_lines(part.strip(), target, verbose, note), True
+        for line in lines:
+            silent = False
+            yield line
+        if silent and note is not None and not _without_kprobes(part.strip(), target):
+            note(f"nothing matches '{part.strip()}'")
+
+
+def _part_lines(part: str, target: Target, verbose: bool, note: Callable[[str], None] | None) -> Iterator[str]:
+    keyword, _, name = part.partition(" ")
+    if keyword in ("struct", "union", "enum") and name:
+        yield from _types(keyword, name.strip(), target, verbose=verbose)
+        return
+    providers = _providers(part)
+    for provider, rest in providers:
+        try:
             yield from _provider_lines(provider, rest, target, verbose=verbose)
+        except ProbeeError as error:
+            if note is None or len(providers) == 1:
+                raise
+            note(f"{provider.name} probes are missing here: {error}")
+    if note is not None and _without_kprobes(part, target):
+        note(f"{NO_KPROBES}, and with --btf /sys/kernel/btf/vmlinux -l shows the functions that BTF describes")
+
+
+def _without_kprobes(part: str, target: Target) -> bool:
+    """Whether a pattern covers kprobes on a kernel that has none."""
+    if part.startswith(("struct ", "union ", "enum ")):
+        return False
+    covered = any(provider.name in KPROBES for provider, _ in _providers(part))
+    return covered and not target.traceable_functions()
 
 
 def list_probe(probe: Probe, target: Target, *, verbose: bool = False) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from probee.errors import CompileError, UnknownName
+from probee.errors import CompileError, ProbeeError, UnknownName
 from probee.model.target import Target
 from probee.probes.glob import compile_glob
 from probee.probes.probe import Probe, has_wildcard
@@ -18,6 +18,13 @@ VMLINUX = "vmlinux"
 # own test of kprobe-multi found (tools/testing/selftests/bpf/prog_tests/kprobe_multi_test.c).
 _REFUSED = frozenset(("arch_cpu_idle", "default_idle", "bpf_dispatcher_xdp_func"))
 _REFUSED_PREFIXES = ("rcu_", "__ftrace_invalid_address__")
+
+
+KPROBES = ("kprobe", "kretprobe")
+NO_KPROBES = (
+    "this kernel has no function that could be probed: it is built without kprobes (CONFIG_KPROBE_EVENTS)."
+    " `probee lab run -- probee ...` traces a kernel that has them"
+)
 
 
 def is_refused(function: str) -> bool:
@@ -31,7 +38,13 @@ def expand(probe: Probe, target: Target, span: int = 0, *, unsafe: bool = False)
     UnknownName when nothing matches (with `unsafe`, a kprobe stays and the kernel decides), CompileError when a module is
     not loaded or a name is ambiguous.
     """
-    found = _EXPAND.get(probe.provider.name, _as_it_is)(probe, target, span)
+    try:
+        found = _EXPAND.get(probe.provider.name, _as_it_is)(probe, target, span)
+    except CompileError:
+        raise
+    except ProbeeError as error:  # the target cannot tell: no tracefs, no permission, no such section
+        message, _, hint = str(error).partition("\n")
+        raise CompileError(message, span, hint=hint) from error
     if found:
         return tuple(found)
     if unsafe and probe.provider.name in ("kprobe", "kretprobe") and not probe.is_pattern:
@@ -41,9 +54,12 @@ def expand(probe: Probe, target: Target, span: int = 0, *, unsafe: bool = False)
 
 def no_match(probe: Probe, target: Target, span: int = 0) -> UnknownName:
     """Return the error for a probe that nothing matches, with the closest name that exists."""
-    near = candidates(probe, target)
     message = f"No matches for {probe.provider.name} {probe.target_name}."
-    return UnknownName(message, span, did_you_mean=", ".join(near))
+    if probe.provider.name in KPROBES and not target.traceable_functions():
+        error = UnknownName(message, span)
+        error.hint = NO_KPROBES
+        return error
+    return UnknownName(message, span, did_you_mean=", ".join(candidates(probe, target)))
 
 
 def matching_functions(probe: Probe, target: Target) -> tuple[str, ...]:

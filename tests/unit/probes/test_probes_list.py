@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from btf_from_c import Declarations
-from probee.errors import UnknownName, Unsupported
+from probee.errors import ProbeeError, UnknownName, Unsupported
 from probee.formats.target import FileTarget
 from probee.formats.target_image import TargetImage, encode_image
 from probee.probes.list import list_probe, list_probes
@@ -137,3 +137,35 @@ def test_an_unknown_provider_is_an_error_and_one_without_a_list_too(target: File
 def test_the_probes_of_a_script_are_listed_without_the_special_ones(text: str, lines: list[str], target: FileTarget) -> None:
     (probe,) = parse(text.split(":"))
     assert list(list_probe(probe, target)) == lines
+
+
+def noted(pattern: str, target: FileTarget) -> tuple[list[str], list[str]]:
+    """Return the providers listed, and the notes."""
+    notes: list[str] = []
+    return sorted({line.partition(":")[0] for line in list_probes(pattern, target, note=notes.append)}), notes
+
+
+def test_what_a_wildcard_covers_and_the_kernel_has_not_is_noted(target: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ProbeeError("tracefs is not mounted")
+
+    monkeypatch.setattr(target, "tracepoints", fail)
+    found, notes = noted("", target)
+    assert {"kprobe", "rawtracepoint"} <= set(found)
+    assert "tracepoint" not in found
+    assert notes == ["tracepoint probes are missing here: tracefs is not mounted"]
+    with pytest.raises(ProbeeError, match="tracefs is not mounted"):
+        noted("tracepoint:*", target)
+
+
+@pytest.mark.parametrize("pattern", ["", "kprobe:*", "kretprobe:vfs_read", "*vfs_read"])
+def test_a_kernel_without_kprobes_is_noted(pattern: str, target: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "traceable_functions", list)
+    found, notes = noted(pattern, target)
+    assert "kprobe" not in found
+    assert [note.partition(":")[0] for note in notes] == ["this kernel has no function that could be probed"]
+
+
+@pytest.mark.parametrize("pattern", ["kprobe:nothing*", "struct nothing", "nothing", "tracepoint:no:*"])
+def test_a_pattern_that_nothing_matches_is_noted(pattern: str, target: FileTarget) -> None:
+    assert noted(pattern, target) == ([], [f"nothing matches '{pattern}'"])

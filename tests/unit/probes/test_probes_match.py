@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probee.errors import CompileError, UnknownName, make_span
+from probee.errors import CompileError, ProbeeError, UnknownName, make_span
 from probee.formats.target import FileTarget
 from probee.formats.target_image import TargetImage, encode_image
 from probee.probes.match import candidates, expand, is_refused, matching_functions, select_functions
@@ -145,3 +145,25 @@ def test_functions_for_one_link_are_sorted_and_each_named_once(target: FileTarge
 
 def test_a_pattern_has_no_candidates(target: FileTarget) -> None:
     assert candidates(one("kprobe:vfs_reed*"), target) == ()
+
+
+def test_what_a_target_cannot_tell_is_an_error_at_the_attach_point(target: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: str) -> None:
+        raise ProbeeError("tracefs is not mounted\nmount it")
+
+    monkeypatch.setattr(target, "tracepoint", fail)
+    with pytest.raises(CompileError) as caught:
+        expand(one("tracepoint:sched:sched_switch"), target, make_span(3, 9))
+    assert (caught.value.message, caught.value.hint, caught.value.span) == (
+        "tracefs is not mounted", "mount it", make_span(3, 9),
+    )  # fmt: skip
+
+
+def test_a_kernel_without_kprobes_is_the_reason_and_no_name_is_suggested(
+    target: FileTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "traceable_functions", list)
+    for text in ("kprobe:vfs_raed", "kretprobe:vfs_*"):
+        with pytest.raises(UnknownName) as caught:
+            expand(one(text), target)
+        assert caught.value.hint.startswith("this kernel has no function that could be probed")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RDONLY_PROG = 1 << 7  # BPF_F_RDONLY_PROG
-MOST = 0xFFFFFFFF  # max_entries of union bpf_attr is a __u32
 
 
 class Map:
@@ -36,8 +35,6 @@ class Map:
     @classmethod
     def create(cls, spec: MapSpec) -> Map:
         """Create the map in the kernel."""
-        if spec.max_entries > MOST:
-            raise MapError(f"map {spec.name} cannot have {spec.max_entries} entries: the kernel takes {MOST} at most")
         return cls(spec, Descriptor(cls._create(spec), f"map {spec.name}"))
 
     @classmethod

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from struct import pack_into, unpack_from
 
+from probee.errors import MapError
 from probee.kernel.syscalls.bpf import ENOENT, Command, bpf, checked, failure
 from probee.kernel.syscalls.libc import address_of
 
 ANY = 0  # BPF_ANY: create or replace
 NOEXIST = 1  # BPF_NOEXIST: create only
 EXIST = 2  # BPF_EXIST: replace only
+MOST = 0xFFFFFFFF  # max_entries of union bpf_attr is a __u32
 
 
 def object_name(name: str) -> bytes:
@@ -26,6 +28,8 @@ def map_create(
     flags: int = 0, name: str = "", inner_map_fd: int = 0, btf: tuple[int, int, int] = (0, 0, 0), map_extra: int = 0,
 ) -> int:  # fmt: skip
     """Create a map, return its descriptor.  `btf` is (BTF descriptor, key type id, value type id)."""
+    if max_entries > MOST:
+        raise MapError(f"map {name} cannot have {max_entries} entries: the kernel takes {MOST} at most")
     attribute = bytearray(72 if map_extra else 64)
     pack_into("=7I16sI3I", attribute, 0, type, key_size, value_size, max_entries, flags, inner_map_fd, 0,
               object_name(name), 0, *btf)  # fmt: skip
