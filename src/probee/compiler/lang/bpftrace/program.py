@@ -16,6 +16,7 @@ from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
 from probee.errors import CompileError, ProbeeError, Source, UnknownName, Unsupported, UsageError, span_range
+from probee.model.ctype import size_of
 from probee.model.spec import AttachType, LinkSpec, ProgramType
 from probee.model.target import Target
 from probee.probes.match import expand
@@ -134,7 +135,7 @@ def _not_found(header: str, line: int) -> str:
 def find_probes(script: Script, options: Options) -> None:
     """Make the instances: parse attach points, expand patterns; raises CompileError."""
     for probe in script.program.probes:
-        found = 0
+        found, first = 0, len(script.instances)
         for text in probe.attach_points:
             for point in parse_probe(split(text, script.parameters), text.span, unsafe=options.unsafe):
                 try:
@@ -145,8 +146,31 @@ def find_probes(script: Script, options: Options) -> None:
                     raise CompileError(str(error), text.span) from error
         if not found:
             _no_attach_point(script, probe)
+        _merge_alike(script, probe, first)
     if not script.instances and script.config.text("missing_probes") == "error":
         raise CompileError("No probes to attach", 0)
+
+
+def _merge_alike(script: Script, probe: ast.Probe, first: int) -> None:
+    """Let the tracepoints of a probe that have the same arguments share one program, unless it asks which it is."""
+    if _mentions(probe, {"probe"}):
+        return
+    kept: dict[tuple[object, ...], Instance] = {}
+    for instance in script.instances[first:]:
+        shape = _shape(instance) if instance.provider in ("tracepoint", "rawtracepoint") else (id(instance),)
+        if shape in kept:
+            kept[shape].matches += instance.matches
+        else:
+            kept[shape] = instance
+            instance.index = first + len(kept)
+    script.instances[first:] = kept.values()
+
+
+def _shape(instance: Instance) -> tuple[object, ...]:
+    """Return what two instances of one probe must have in common to be the same program."""
+    members = instance.args.members if instance.args is not None else ()
+    fields = [(m.name, m.bit_offset, m.bit_size, type(m), m.type.spelling(), size_of(m.type)) for m in members]
+    return (instance.provider, *fields)
 
 
 def _no_attach_point(script: Script, probe: ast.Probe) -> None:
@@ -216,9 +240,10 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
 
 def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
     """True when the program differs from match to match."""
-    names = {"probe"}
-    if point.provider.name in ("tracepoint", "rawtracepoint"):
-        names.add("args")
+    return _mentions(probe, {"probe", "args"} if point.provider.name in ("tracepoint", "rawtracepoint") else {"probe"})
+
+
+def _mentions(probe: ast.Probe, names: set[str]) -> bool:
     roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
     return any(
         isinstance(node, (ast.Identifier, ast.Call)) and node.name in names for root in roots for node in ast.walk(root)
