@@ -169,7 +169,7 @@ def type_or_expression(s: Scanner, terminators: str = ";,=){}") -> Expr | TypeNa
     if word == "typeof":
         return type_of(s)
     end = _reference_end(s)
-    if end is None or s.text[end] not in terminators:
+    if end is None or s.text[end] not in terminators or s.text.startswith("==", end):
         return expression(s)
     start = s.at
     if word in TAGS or word in TYPE_NAMES or s.text[s.layout_end(start + len(word))] in "*[":

@@ -77,6 +77,7 @@ SHAPES = {
     "comptime a + b": "(+ (Comptime a) b)",
     "comptime (a + b)": "(Comptime (+ a b))",
     "sizeof(a)": "(SizeOf a)",
+    "sizeof(a == b)": "(SizeOf (== a b))",
     "sizeof(uint64)": "(SizeOf uint64)",
     "sizeof(struct a)": "(SizeOf struct a)",
     "sizeof(a*)": "(SizeOf (PointerType a))",
