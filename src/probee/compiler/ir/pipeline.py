@@ -1,8 +1,9 @@
 """The passes, in the one order there is.
 
-A pass is `run(function, unit) -> bool` (did it change anything) or, where it sees a whole unit, `unit → unit`.  CLEANING is
-repeated over the functions that still change, at most ROUNDS times; a script's compile time is mostly spent there.  With
-PROBEE_VERIFY_IR set in the environment, verify.py judges the unit after each pass.
+A pass is `run(function, unit) -> bool` (did it change anything) or, where it sees a whole unit, `unit → unit`.  It finds a
+function's blocks connected (unit.connect) and leaves them so.  CLEANING is repeated over the functions where that may find
+more, at most ROUNDS times; a script's compile time is mostly spent there.  With PROBEE_VERIFY_IR set in the environment,
+verify.py judges the unit after each pass.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from probee.compiler.ir.passes import combine, dce, deadstore, number, promote, simplify, thread, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
-from probee.compiler.ir.unit import Function, Unit
+from probee.compiler.ir.unit import Function, Unit, connect
 
 FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
@@ -35,6 +36,7 @@ def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:
     see = _observer(after)
     functions = [function for program in unit.programs for function in program.functions]
     for function in functions:
+        connect(function)
         promote.run(function, unit)
     see("promote", unit)
     _clean(functions, unit, see)

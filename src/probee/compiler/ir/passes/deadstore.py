@@ -10,7 +10,7 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.passes.effect import escaped_slots, locate
 from probee.compiler.ir.type import VOID
-from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
+from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 # Helpers that take uninitialised memory (ARG_PTR_TO_UNINIT_MEM in kernel/trace/bpf_trace.c), and whether they fill all of it
 _FILLS = {
@@ -32,7 +32,6 @@ def run(function: Function, unit: Unit) -> bool:
     slots = [value for value in function.entry.values if value.op == op.ALLOCA and value not in escaped]
     if not slots:
         return False
-    connect(function)
     memory = _Memory(slots, unit)
     effects = {block: memory.effects(block) for block in function.blocks}
     after = _live_after(function, effects)

@@ -12,7 +12,7 @@ from probee.compiler.ir import op
 from probee.compiler.ir.passes.dominance import children, immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.fact import Facts
 from probee.compiler.ir.type import BOOL
-from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
+from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 _CONDITIONS = op.COMPARISONS | {op.CHECK_NULL}
 _OF_BOOLS = frozenset((op.BRANCH, op.ZEXT, op.AND, op.OR, op.XOR))
@@ -22,7 +22,6 @@ def run(function: Function, unit: Unit) -> bool:
     """Replace what is known by constants; return whether anything was."""
     if len(function.blocks) < 2:
         return False
-    connect(function)
     facts = Facts()
     changed = False
     for block in walk(function, facts):

@@ -15,7 +15,7 @@ from probee.compiler.ir.passes.effect import CONSTANT, escaped_slots
 from probee.compiler.ir.passes.forward import Known
 from probee.compiler.ir.passes.width import width_of
 from probee.compiler.ir.type import BOOL, Type
-from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
+from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _MEMORY = frozenset((op.COPY, op.ATOMIC, op.COMPARE_EXCHANGE, op.HELPER, op.CALL
 
 def run(function: Function, unit: Unit) -> bool:
     """Number the values of a function; return whether anything changed."""
-    connect(function)
     return _Numbering(function).run()
 
 

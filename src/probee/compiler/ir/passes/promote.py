@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from probee.compiler.ir import op
 from probee.compiler.ir.type import Type
-from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, replace
+from probee.compiler.ir.unit import Block, Function, Unit, Value, replace
 
 _NO_PHI = ("context", "percpu")  # spaces whose pointers the verifier wants straight from where they come
 
@@ -19,7 +19,6 @@ def run(function: Function, unit: Unit) -> bool:
     slots = promotable(function)
     if not slots:
         return False
-    connect(function)
     Promotion(function, slots).run()
     return True
 

@@ -14,10 +14,10 @@ from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, repla
 
 def run(function: Function, unit: Unit) -> bool:
     """Simplify until nothing changes; return whether anything did."""
-    connect(function)
     changed = False
     while _decide_branches(function) | _drop_single_phis(function) | _skip_empty_blocks(function) | _merge_blocks(function):
         changed = True
+    if changed:
         connect(function)
     return changed
 
@@ -103,17 +103,38 @@ def _drop_single_phis(function: Function) -> bool:
 
 
 def _skip_empty_blocks(function: Function) -> bool:
-    """Lead the predecessors of a block that only jumps to where it jumps."""
-    empty = [b for b in function.blocks if len(b.values) == 1 and b.values[0].op == op.JUMP and b is not function.entry]
+    """Lead the predecessors of a block that only jumps, with phis for its target's phis at most, to where it jumps."""
+    empty = [block for block in function.blocks if _only_jumps(block) and block is not function.entry]
     if not empty:
         return False
+    needed = _phis_used_elsewhere(function, empty)
     headers = loop_headers(reverse_postorder(function))
     changed = False
     for block in empty:
-        target: Block = block.values[0].attr
-        if target is not block and block.predecessors and not (target in headers and _is_proof(block)):
+        target: Block = block.values[-1].attr
+        if target is block or not block.predecessors or (target in headers and _is_proof(block)):
+            continue
+        if not needed.intersection(block.values):
             changed |= _lead_past(block, target)
     return changed
+
+
+def _only_jumps(block: Block) -> bool:
+    values = block.values
+    return values[-1].op == op.JUMP and (len(values) == 1 or values[-2].op == op.PHI)
+
+
+def _phis_used_elsewhere(function: Function, blocks: list[Block]) -> set[Value]:
+    """Return the phis of blocks that jump which anything but the phis of their targets, coming from there, uses."""
+    home = {phi: block for block in blocks for phi in block.values[:-1]}
+    used: set[Value] = set()
+    if home:
+        for block in function.blocks:
+            for value in block.values:
+                for index, arg in enumerate(value.args):
+                    if arg in home and (value.op != op.PHI or block.predecessors[index] is not home[arg]):
+                        used.add(arg)
+    return used
 
 
 def _is_proof(block: Block) -> bool:
@@ -142,14 +163,16 @@ def _lead_past(block: Block, target: Block) -> bool:
     for phi in target.values:
         if phi.op != op.PHI:
             break
-        phi.args = [*phi.args[:index], *[phi.args[index]] * len(sources), *phi.args[index + 1 :]]
+        through = phi.args[index]
+        own = through.args if through in block.values else [through] * len(sources)
+        phi.args = [*phi.args[:index], *own, *phi.args[index + 1 :]]
     block.predecessors = []
+    block.values = block.values[-1:]
     return True
 
 
 def _merge_blocks(function: Function) -> bool:
     """Append a block to its only predecessor, where that leads nowhere else."""
-    changed = False
     gone: set[Block] = set()
     for block in function.blocks:
         if block in gone or (not block.predecessors and block is not function.entry):
@@ -164,5 +187,6 @@ def _merge_blocks(function: Function) -> bool:
                 successor.predecessors = [block if before is target else before for before in successor.predecessors]
             target.predecessors = []
             gone.add(target)
-            changed = True
-    return changed
+    if gone:
+        function.blocks = [block for block in function.blocks if block not in gone]
+    return bool(gone)

@@ -14,7 +14,7 @@ from probee.compiler.ir.passes.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.passes.fact import Facts
 from probee.compiler.ir.passes.known import learn_edge, walk
 from probee.compiler.ir.passes.reroute import Crossing, reroute
-from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
+from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 ROUNDS = 4
 _COMPUTED = op.ARITHMETIC | op.COMPARISONS | {op.ZEXT, op.TRUNC, op.CHECK_NULL, op.CONST}
@@ -27,7 +27,6 @@ def run(function: Function, unit: Unit) -> bool:
     for _ in range(ROUNDS):
         if len(function.blocks) < 3:
             break
-        connect(function)
         crossings = _decided(function, _crossings(function))
         if not crossings:
             break
