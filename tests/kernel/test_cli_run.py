@@ -56,6 +56,16 @@ def test_a_signal_ends_it_in_order_with_status_zero(number):
     assert (err, process.returncode) == ("Attached 2 probes\n", 0)
 
 
+def test_the_users_signal_is_no_end():
+    process = started("-e", 'interval:ms:100 { printf("tick\\n"); }')
+    process.send_signal(signal.SIGUSR1)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "tick\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
 def test_a_child_is_started_when_all_is_attached_and_ends_it():
     done = probee("-c", "sleep 0.1", "-e", f'{TICK} end {{ printf("bye\\n"); }}')
     assert done.stdout.startswith("bye\n\n\n@: ")

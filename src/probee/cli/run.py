@@ -177,7 +177,7 @@ def _writer(options: Options, session: Session, out: BinaryIO) -> Any:
 
 def _stop_on_signals(session: Session) -> None:
     """SIGINT and SIGTERM end the session in order; a second one ends it at once."""
-    from _signal import SIGINT, SIGTERM, signal  # type: ignore[import-not-found]  # signal itself imports enum
+    from _signal import SIGINT, SIGTERM, SIGUSR1, signal  # type: ignore[import-not-found]  # signal itself imports enum
 
     asked: list[int] = []
 
@@ -189,3 +189,4 @@ def _stop_on_signals(session: Session) -> None:
 
     signal(SIGINT, stop)
     signal(SIGTERM, stop)
+    signal(SIGUSR1, lambda number, frame: None)  # bpftrace's for self:signal:SIGUSR1; without such a probe, nothing

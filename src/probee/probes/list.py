@@ -25,6 +25,7 @@ from probee.probes.provider import PROVIDERS, Provider, find_provider
 from probee.probes.register import ARCHITECTURES
 
 _INDENT = "    "
+_OF_BTF = ("fentry", "fexit", "iter")
 _COMMON_FIELDS = ("common_type", "common_flags", "common_preempt_count", "common_pid")
 
 
@@ -58,6 +59,8 @@ def _part_lines(part: str, target: Target, verbose: bool, note: Callable[[str], 
             if note is None or len(providers) == 1:
                 raise
             note(f"{provider.name} probes are missing here: {error}")
+    if note is not None and not target.has_btf and any(provider.name in _OF_BTF for provider, _ in providers):
+        note("fentry, fexit and iter probes, and arguments, are missing here: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")
     if note is not None and _without_kprobes(part, target):
         note(f"{NO_KPROBES}, and with --btf /sys/kernel/btf/vmlinux -l shows the functions that BTF describes")
 

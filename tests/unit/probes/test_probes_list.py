@@ -169,3 +169,10 @@ def test_a_kernel_without_kprobes_is_noted(pattern: str, target: FileTarget, mon
 @pytest.mark.parametrize("pattern", ["kprobe:nothing*", "struct nothing", "nothing", "tracepoint:no:*"])
 def test_a_pattern_that_nothing_matches_is_noted(pattern: str, target: FileTarget) -> None:
     assert noted(pattern, target) == ([], [f"nothing matches '{pattern}'"])
+
+
+def test_a_kernel_without_btf_is_noted(target: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "has_btf", False)
+    found, notes = noted("", target)
+    assert "fentry" not in found
+    assert "this kernel has no BTF" in notes[0]
