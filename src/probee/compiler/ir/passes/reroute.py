@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from probee.compiler.ir import op
+from probee.compiler.ir.passes.dominance import immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.promote import Promotion
 from probee.compiler.ir.passes.simplify import remove_edge
 from probee.compiler.ir.type import VOID, Type, pointer
@@ -43,25 +44,23 @@ class Crossing:
             near.update(self.pointer.args if self.pointer in self.phis else ())
         return near
 
-    def prepare(self, function: Function) -> bool:
+    def prepare(self, proofs: Proofs) -> bool:
         """Find the proofs behind the branch; return whether all of them can be moved to the ways."""
         nullable = {phi for phi in self.phis if phi.type.nullable}
         if self.pointer is not None:
             nullable.add(self.pointer)
-        if not nullable:
-            return True
-        behind: set[Block] | None = None
-        for block in function.blocks:
-            for value in block.values:
-                if value.op != op.NON_NULL or value.args[0] not in nullable:
-                    continue
-                if behind is None:
-                    behind = self._only_through_proof(function)
-                if value.args[0] is self.pointer and block in behind:
-                    self.proofs.append(value)
-                elif value.args[0] in self.phis:
+        for each in nullable:
+            for block, proof in proofs.of.get(each, ()):
+                if each is self.pointer and self._is_behind(block, proofs):
+                    self.proofs.append(proof)
+                elif each in self.phis:
                     return False
         return True
+
+    def _is_behind(self, block: Block, proofs: Proofs) -> bool:
+        """Return whether a block is reached only through the edge that proves the pointer."""
+        proved = self.proved
+        return proved is not None and len(proved.predecessors) == 1 and proofs.dominates(proved, block)
 
     def _find_pointer(self) -> None:
         test = self.condition
@@ -70,19 +69,25 @@ class Crossing:
         elif test.op in (op.EQ, op.NE) and test.args[0].type.nullable and test.args[1].op == op.CONST:
             self.pointer, self.proved = test.args[0], self.targets[test.op == op.EQ]
 
-    def _only_through_proof(self, function: Function) -> set[Block]:
-        """Return the blocks that are reached only through the edge that proves the pointer."""
-        proved = self.proved
-        if proved is None or len(proved.predecessors) != 1:
-            return set()
-        around = {function.entry}
-        work = [function.entry]
-        while work:
-            for successor in work.pop().successors:
-                if successor is not proved and successor not in around:
-                    around.add(successor)
-                    work.append(successor)
-        return {block for block in function.blocks if block not in around}
+
+class Proofs:
+    """Every `non_null` of a function, by its pointer, with its block."""
+
+    def __init__(self, function: Function) -> None:
+        order = reverse_postorder(function)
+        self._number = {block: number for number, block in enumerate(order)}
+        self._idom = immediate_dominators(order)
+        self.of: dict[Value, list[tuple[Block, Value]]] = {}
+        for block in order:
+            for value in block.values:
+                if value.op == op.NON_NULL:
+                    self.of.setdefault(value.args[0], []).append((block, value))
+
+    def dominates(self, above: Block, below: Block) -> bool:
+        goal, number = self._number[above], self._number[below]
+        while number > goal:
+            number = self._idom[number]
+        return number == goal
 
 
 def reroute(function: Function, crossings: list[Crossing]) -> None:

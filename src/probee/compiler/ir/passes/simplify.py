@@ -15,11 +15,15 @@ from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, repla
 def run(function: Function, unit: Unit) -> bool:
     """Simplify until nothing changes; return whether anything did."""
     changed = False
-    while _decide_branches(function) | _drop_single_phis(function) | _skip_empty_blocks(function) | _merge_blocks(function):
+    while _simplify(function) or _skip_joins(function):
         changed = True
     if changed:
         connect(function)
     return changed
+
+
+def _simplify(function: Function) -> bool:
+    return _decide_branches(function) | _drop_single_phis(function) | _skip_empty_blocks(function) | _merge_blocks(function)
 
 
 def _decide_branches(function: Function) -> bool:
@@ -103,25 +107,28 @@ def _drop_single_phis(function: Function) -> bool:
 
 
 def _skip_empty_blocks(function: Function) -> bool:
-    """Lead the predecessors of a block that only jumps, with phis for its target's phis at most, to where it jumps."""
-    empty = [block for block in function.blocks if _only_jumps(block) and block is not function.entry]
-    if not empty:
+    """Lead the predecessors of a block that only jumps to where it jumps."""
+    empty = [b for b in function.blocks if len(b.values) == 1 and b.values[0].op == op.JUMP and b is not function.entry]
+    return bool(empty) and _skip(function, empty)
+
+
+def _skip_joins(function: Function) -> bool:
+    """The same for blocks that also have phis, where all of these are for the phis of the next block."""
+    joins = [block for block in function.blocks if block.values[-1].op == op.JUMP and block.values[-2:][0].op == op.PHI]
+    if not joins:
         return False
-    needed = _phis_used_elsewhere(function, empty)
+    needed = _phis_used_elsewhere(function, joins)
+    return _skip(function, [block for block in joins if not needed.intersection(block.values)])
+
+
+def _skip(function: Function, blocks: list[Block]) -> bool:
     headers = loop_headers(reverse_postorder(function))
     changed = False
-    for block in empty:
+    for block in blocks:
         target: Block = block.values[-1].attr
-        if target is block or not block.predecessors or (target in headers and _is_proof(block)):
-            continue
-        if not needed.intersection(block.values):
+        if target is not block and block.predecessors and not (target in headers and _is_proof(block)):
             changed |= _lead_past(block, target)
     return changed
-
-
-def _only_jumps(block: Block) -> bool:
-    values = block.values
-    return values[-1].op == op.JUMP and (len(values) == 1 or values[-2].op == op.PHI)
 
 
 def _phis_used_elsewhere(function: Function, blocks: list[Block]) -> set[Value]:

@@ -13,7 +13,7 @@ from probee.compiler.ir.passes.constant import evaluate
 from probee.compiler.ir.passes.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.passes.fact import Facts
 from probee.compiler.ir.passes.known import learn_edge, walk
-from probee.compiler.ir.passes.reroute import Crossing, reroute
+from probee.compiler.ir.passes.reroute import Crossing, Proofs, reroute
 from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 ROUNDS = 4
@@ -98,9 +98,12 @@ def _apart(function: Function, crossings: list[Crossing]) -> list[Crossing]:
     """Return crossings that share no block and no pointer that they prove; the next round sees the others."""
     chosen: list[Crossing] = []
     touched: set[Block | Value] = set()
+    if not crossings:
+        return chosen
+    proofs = Proofs(function)
     for crossing in crossings:
         near = crossing.surroundings()
-        if not near & touched and crossing.prepare(function):
+        if not near & touched and crossing.prepare(proofs):
             touched |= near
             chosen.append(crossing)
     return chosen
