@@ -68,7 +68,7 @@ class LossReader:
         """
         attached = list(links)
         programs = {id(link.program): link.program for link in attached}.values()
-        counts = [each.missed() for each in (*attached, *programs)]
+        counts = [link.missed() for link in attached] + [program.missed() for program in programs]
         known = [count for count in counts if count is not None]
         self._missed = sum(known) if known else None
 
