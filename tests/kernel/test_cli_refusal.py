@@ -85,3 +85,13 @@ def test_the_plain_list_goes_on_without_tracefs():
     assert "rawtracepoint:vmlinux:sched_switch\n" in done.stdout
     assert "software:page-faults:\n" in done.stdout
     assert "tracepoint probes are missing here: tracepoints are in tracefs, which is not mounted" in done.stderr
+
+
+def test_without_capabilities_the_command_to_type_is_named():
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *COMMAND, "-e", HELLO]
+    done = subprocess.run(powerless, capture_output=True, text=True, timeout=60, check=False)
+    first, sudo, lab = done.stderr.splitlines()
+    assert first.startswith("ERROR: this needs CAP_BPF and CAP_PERFMON, which this process does not have")
+    assert f"sudo {os.path.abspath(sys.executable)} -m probee -e 'begin {{ " in sudo.replace("env PYTHONPATH", "")
+    assert " lab run -- " in lab
+    assert (done.stdout, done.returncode) == ("", 1)

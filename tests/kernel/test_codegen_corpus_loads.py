@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from codegen_run import Loaded
 
+from codegen_run import Loaded
 from ir_corpus import CASES, PACKET, Case
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir.passes.memory import memory

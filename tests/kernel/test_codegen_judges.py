@@ -9,8 +9,8 @@ import os
 import random
 
 import pytest
-from codegen_run import Loaded
 
+from codegen_run import Loaded
 from ir_generator import random_input, random_unit
 from ir_interpreter import IrMachine
 from probee.compiler.codegen.generate import generate_object

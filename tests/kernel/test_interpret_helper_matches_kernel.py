@@ -9,7 +9,6 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from small_bpf import MAP_FREEZE, MAP_LOOKUP, MAP_UPDATE, RDONLY_PROG, Kernel, bpf, kernel_or_skip, link
 
 from probee.formats.insn.assemble import assemble
 from probee.formats.insn.interpret import (
@@ -22,6 +21,7 @@ from probee.formats.insn.interpret import (
     RingBuf,
 )
 from probee.formats.insn.ref import FuncRef
+from small_bpf import MAP_FREEZE, MAP_LOOKUP, MAP_UPDATE, RDONLY_PROG, Kernel, bpf, kernel_or_skip, link
 
 pytestmark = pytest.mark.kernel
 

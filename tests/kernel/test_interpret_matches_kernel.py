@@ -10,13 +10,13 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from small_bpf import MAP_LOOKUP, MAP_UPDATE, XDP, Kernel, kernel_or_skip, link
 
 from probee.formats.insn import insn as i
 from probee.formats.insn import opcode as o
 from probee.formats.insn.assemble import assemble
 from probee.formats.insn.disassemble import disassemble
 from probee.formats.insn.interpret import ArrayMap, Machine
+from small_bpf import MAP_LOOKUP, MAP_UPDATE, XDP, Kernel, kernel_or_skip, link
 
 pytestmark = pytest.mark.kernel
 

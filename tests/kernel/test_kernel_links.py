@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 import pytest
-from live_object import COUNT_ALL, COUNT_OWN, COUNTER, NOTHING, OWN_PID, program
 
+from live_object import COUNT_ALL, COUNT_OWN, COUNTER, NOTHING, OWN_PID, program
 from probee.errors import AttachError, BtfError
 from probee.kernel.features.feature import has
 from probee.kernel.links import event, kprobe

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from live_object import NOTHING, program
 
+from live_object import NOTHING, program
 from probee.errors import MapError
 from probee.kernel.maps import batch, percpu
 from probee.kernel.maps.array import ArrayMap

@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from live_object import NOTHING, program
 
+from live_object import NOTHING, program
 from probee.errors import PermissionMissing, VerifierError, make_span
 from probee.formats.btf.build import BtfBuilder, func_info
 from probee.formats.btf.kind import LINKAGE_STATIC

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from codegen_run import Loaded
 
+from codegen_run import Loaded
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.pipeline import optimise

@@ -28,7 +28,10 @@ ALLOWED: dict[str, set[str]] = {
     "kernel.links": {
         "kernel.programs", "kernel.maps", "kernel.features", "kernel.symbols", "kernel.syscalls", "probes", "model", "errors",
     },
-    "kernel": {"kernel.cachedir", "kernel.programs", "kernel.symbols", "kernel.features", "kernel.syscalls", "probes", "formats", "model", "errors"},
+    "kernel": {
+        "kernel.cachedir", "kernel.programs", "kernel.symbols", "kernel.features", "kernel.syscalls", "probes", "formats",
+        "model", "errors",
+    },
     "compiler.ir": {"model", "errors"},
     "compiler.codegen": {"compiler.ir", "formats.insn", "formats.btf", "model", "errors"},
     "compiler.lang.bpftrace": {"compiler.ir", "probes", "model", "errors"},
