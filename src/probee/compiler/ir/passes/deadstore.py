@@ -28,8 +28,9 @@ Effect = tuple[Value, int, int]  # a value, the bytes that it reads, those that 
 
 def run(function: Function, unit: Unit) -> bool:
     """Remove dead writes; return whether there were any."""
-    escaped = escaped_slots(function)
-    slots = [value for value in function.entry.values if value.op == op.ALLOCA and value not in escaped]
+    slots = [value for value in function.entry.values if value.op == op.ALLOCA]
+    escaped = escaped_slots(function) if slots else set()
+    slots = [slot for slot in slots if slot not in escaped]
     if not slots:
         return False
     memory = _Memory(slots, unit)

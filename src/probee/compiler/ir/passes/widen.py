@@ -83,12 +83,10 @@ def _fits(content: bytes) -> bool:
 
 def run(function: Function, unit: Unit) -> bool:
     """Rewrite the constant stores of every block; return whether any changed."""
-    escaped = escaped_slots(function)
-    changed = False
-    for block in function.blocks:
-        if any(value.op in _CONSTANT for value in block.values):
-            changed |= _Widening(escaped).run(block)
-    return changed
+    blocks = [block for block in function.blocks if any(value.op in _CONSTANT for value in block.values)]
+    escaped = escaped_slots(function) if blocks else set()
+    changed = [_Widening(escaped).run(block) for block in blocks]
+    return any(changed)
 
 
 class _Widening:
