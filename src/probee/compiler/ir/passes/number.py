@@ -161,7 +161,7 @@ class _Numbering:
             return self.put(value)
         if operation == op.LOAD:
             return self._load(value, known)
-        if operation == op.HELPER and value.attr in CONSTANT:
+        if operation == op.PARAM or (operation == op.HELPER and value.attr in CONSTANT):
             return self._numbered(value)
         if operation == op.STORE:
             pointer, stored = value.args
