@@ -100,7 +100,7 @@ def dereference(resolver: Resolver, node: ast.Deref) -> Ty:
     type = resolver.expr(node.operand)
     if type.kind == "struct" and type.space == "context":  # `*args`: what args was once
         return type
-    if type.is_int:  # an address: what lies there is a 64-bit number
+    if type.kind in ("int", "enum"):  # an address: what lies there is a 64-bit number
         return t.UINT64
     if type.kind != "pointer":
         raise TypeMismatch(f"Can not dereference type '{type}'. It is not a pointer.", node.span)

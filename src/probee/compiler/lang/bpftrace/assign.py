@@ -5,7 +5,7 @@ from __future__ import annotations
 from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.resolve import Resolver, known_int
-from probee.compiler.lang.bpftrace.scope import Known, MapInfo, VariableInfo
+from probee.compiler.lang.bpftrace.scope import Known, MapInfo, Unresolved, VariableInfo
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.compiler.lang.bpftrace.unify import unify
 from probee.errors import CompileError, TypeMismatch, UnknownName
@@ -15,6 +15,12 @@ _EXAMPLES = {
     "stats": "stats(arg2)", "hist": "hist(retval)", "lhist": "lhist(rand % 10, 0, 10, 1)",
     "tseries": 'tseries(rand % 10, 10s, 1)',
 }  # fmt: skip
+
+
+_CAST_WARNING = (
+    "Expression of type: {} being cast to type: {}. This may cause unexpected results. "
+    "Use an explicit cast to suppress this warning."
+)
 
 
 # -- variables
@@ -32,8 +38,14 @@ def let(resolver: Resolver, node: ast.Let) -> None:
         info.fixed = not _is_unsized(node.declared)
         if info.fixed:
             resolver.grow_variable(info, t.settled(declared))
-    if node.value is not None:
+    if node.value is None:
+        return
+    try:
         assign_variable(resolver, info, node.variable, node.value)
+    except TypeMismatch as error:
+        if not isinstance(node.declared, ast.TypeOf):
+            raise
+        raise Unresolved(error) from None  # what it is the type of may still grow
 
 
 def _is_unsized(name: ast.TypeName | None) -> bool:
@@ -83,8 +95,27 @@ def assign_variable(resolver: Resolver, info: VariableInfo, variable: ast.Variab
             f"when variable already has a type '{info.type}'"
         )
         raise TypeMismatch(message, value.span)
+    message = f"Type mismatch for ${info.name}: trying to assign value of type '{type}' when variable already has a type '{joined}'"
+    _check_literal(value, joined, message)
+    if not info.fixed:
+        _warn_of_cast(resolver, type, joined, value)
     resolver.grow_variable(info, joined)
     variable.type = joined
+
+
+def _check_literal(value: ast.Expr, type: Ty, message: str) -> None:
+    """Raise when a literal is out of the range of the type that everything else makes."""
+    known = known_int(value)
+    if known is not None and type.kind == "int" and isinstance(value.meaning, Known) and value.meaning.literal:
+        if not t.fits(known, type):
+            raise TypeMismatch(message, value.span)
+
+
+def _warn_of_cast(resolver: Resolver, type: Ty, joined: Ty, value: ast.Expr) -> None:
+    """Say that values will not all survive, as when signed and unsigned 64-bit numbers meet."""
+    if type.kind == joined.kind == "int" and type.size == joined.size == 8 and not type.signed and joined.signed:
+        if not isinstance(value.meaning, Known):
+            resolver.script.warn(_CAST_WARNING.format(type, joined), value.span)
 
 
 def _joined(old: Ty | None, new: Ty) -> Ty | None:
@@ -103,11 +134,7 @@ def _fixed(resolver: Resolver, declared: Ty, type: Ty, value: ast.Expr) -> Ty | 
     known = known_int(value)
     if known is not None and isinstance(value.meaning, Known) and value.meaning.literal:
         return declared if t.fits(known, declared) else None
-    message = (
-        f"Expression of type: {type} being cast to type: {declared}. This may cause unexpected results. "
-        "Use an explicit cast to suppress this warning."
-    )
-    resolver.script.warn(message, value.span)
+    resolver.script.warn(_CAST_WARNING.format(type, declared), value.span)
     return declared
 
 
@@ -133,6 +160,9 @@ def assign_map(resolver: Resolver, target: ast.MapRef | ast.MapAccess, value: as
         raise TypeMismatch(message, value.span)
     if joined.kind == "pointer" and joined.space == "context":
         raise TypeMismatch(f"Value '{type}' cannot be assigned to a map.", value.span)
+    message = f"Type mismatch for @{info.name}: trying to assign value of type '{type}' when map already has a type '{joined}'"
+    _check_literal(value, joined, message)
+    _warn_of_cast(resolver, type, joined, value)
     resolver.grow_map(info, joined)
     if call is not None and type.is_aggregation and isinstance(call.meaning, tuple):
         _aggregation_parameters(info, call)
@@ -211,6 +241,8 @@ def _key(resolver: Resolver, info: MapInfo, node: ast.MapAccess) -> None:
             f"when map expects arguments: '{info.key}'"
         )
         raise TypeMismatch(message, node.span)
+    message = f"Argument mismatch for @{info.name}: trying to access with arguments: '{type}' when map expects arguments: '{joined}'"
+    _check_literal(node.key, joined, message)
     resolver.grow_key(info, joined)
 
 

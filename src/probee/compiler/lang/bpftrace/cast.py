@@ -68,9 +68,11 @@ def _same_shape(source: Ty, target: Ty) -> bool:
 
 
 def _to_int(node: ast.Cast, source: Ty, target: Ty) -> Ty | None:
-    if source.kind == "array" and source.element is not None and source.element.is_int and source.size in (1, 2, 4, 8):
+    if source.kind == "array" and source.element is not None and source.element.is_int:
+        return target if source.size == target.size and target.kind != "bool" else None
+    if source.kind == "string" and target.kind == "bool":
         return target
-    if not (source.is_int or source.kind == "pointer" or source.kind in t.WORDS):
+    if not (source.is_int or source.kind == "pointer" or source.kind in ("ksym", "username")):
         return None
     known = known_int(node.operand)
     return target if known is None else _cast_known(node, known, target)
@@ -89,7 +91,7 @@ def _cast_known(node: ast.Cast, value: int, target: Ty) -> Ty:
 
 
 def _to_pointer(resolver: Resolver, source: Ty, target: Ty) -> Ty | None:
-    if not (source.is_int or source.kind in ("pointer", "array") or source.kind in t.WORDS):
+    if not (source.is_int or source.kind in ("pointer", "string", "ksym")):
         return None
     space = source.space if source.kind == "pointer" and source.space in ("kernel", "user") else resolver.instance.space
     return t.pointer_to(target.target if target.target is not None else c.VOID, space)

@@ -13,14 +13,14 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import BUCKETED, kernel_name, key_size, lookup, make_key
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
-from probee.compiler.lang.bpftrace.scope import MapInfo, Unresolved
+from probee.compiler.lang.bpftrace.scope import Known, MapInfo, Unresolved
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
 
 
 def _info(resolver: Resolver, node: ast.Call) -> MapInfo:
     first = node.args[0]
-    ref = first.map if isinstance(first, ast.MapAccess) else first
+    ref = first.map if isinstance(first, ast.MapAccess) and len(node.args) == 1 and node.name == "delete" else first
     if not isinstance(ref, ast.MapRef):
         raise TypeMismatch(f"{node.name}() expects a map to be provided", first.span)
     info = resolver.script.maps.get(ref.name)
@@ -156,7 +156,19 @@ def _lower_len(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     return b.helper("for_each_map_elem", b.map(kernel_name(info)), b.callback(function.name), where, b.const(0))
 
 
+def _check_is_scalar(resolver: Resolver, node: ast.Call) -> Ty:
+    arity(node, 1)
+    node.meaning = Known(not _info(resolver, node).keyed)
+    return t.BOOL
+
+
+def _lower_known(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
+    assert isinstance(node.meaning, Known)
+    return low.b.const(int(node.meaning.value))
+
+
 TABLE = {
+    "is_scalar": (_check_is_scalar, _lower_known),
     "delete": (_check_delete, _lower_delete),
     "has_key": (_check_has_key, _lower_has_key),
     "len": (_check_len, _lower_len),

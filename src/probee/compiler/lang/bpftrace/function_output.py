@@ -74,8 +74,6 @@ def _check_print(resolver: Resolver, node: ast.Call) -> Ty:
         if info is None or info.value is None:
             raise Unresolved(UnknownName(f"Undefined map: @{first.name}", first.span))
         info.read = True
-        if len(node.args) > 1 and not info.keyed:
-            raise CompileError("print() of a map without keys takes one argument", node.span)
         node.meaning = tuple(literal_int(resolver, node, index) for index in range(1, len(node.args)))
         _warn_of_map(resolver, node, info)
         return t.NONE

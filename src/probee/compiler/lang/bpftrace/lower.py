@@ -403,7 +403,7 @@ def mentions(node: ast.Expr, info: VariableInfo) -> bool:
 def known_condition(node: ast.Expr) -> bool | None:
     """Return the truth of a constant condition."""
     meaning = node.meaning
-    return bool(meaning.value) if isinstance(meaning, Known) and isinstance(meaning.value, int) else None
+    return bool(meaning.value) if isinstance(meaning, Known) else None
 
 
 _STATEMENTS: dict[type, Callable[[Lowerer, Any], None]] = {

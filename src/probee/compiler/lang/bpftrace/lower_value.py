@@ -41,6 +41,8 @@ def condition(low: Lowerer, node: ast.Expr) -> Value:
         if inner.op in op.NEGATED:
             return b.emit(op.NEGATED[inner.op], BOOL, inner.args)
         return b.compare(op.EQ, b.zext(inner, I64), 0)
+    if isinstance(node.meaning, Known):
+        return b.compare(op.NE, b.const(int(bool(node.meaning.value))), 0)
     value = low.value(node) if node.type.is_scalar or node.type.kind in t.READABLE else place.load(b, word(low.place(node)))
     if value.type.is_pointer:
         value = b.address(value)
@@ -235,10 +237,12 @@ def _increment(low: Lowerer, node: ast.IncDec) -> Value:
 
 def _cast(low: Lowerer, node: ast.Cast) -> Value:
     b, source, target = low.b, node.operand.type, node.type
-    if source.kind == "array" and target.is_int:
-        return place.load(b, low.place(node.operand).at(0, t.int_of(source.size, signed=target.signed)))
     if source.kind == "array":
-        return place.address(b, low.place(node.operand))
+        return place.load(b, low.place(node.operand).at(0, t.int_of(source.size, signed=target.signed)))
+    if source.kind == "string" and target.kind == "pointer":
+        return b.pointer(b.address(place.address(b, low.place(node.operand))), "kernel")
+    if source.kind == "string":  # to bool: not empty
+        return as_value(low, b.compare(op.NE, place.load(b, low.place(node.operand).at(0, t.UINT8)), 0))
     value = low.value(node.operand) if source.kind == "pointer" else readable(low, node.operand)
     if target.kind != "pointer":
         return low.convert(value, source if source.is_int else t.UINT64, target)

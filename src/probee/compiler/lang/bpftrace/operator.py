@@ -170,8 +170,10 @@ def _memory_binary(node: ast.Binary, left: Ty, right: Ty) -> Ty:
             node.meaning = Known((values[0] == values[1]) == (node.op == "=="))
         return t.BOOL
     if left.kind == right.kind == "array" and left.element is not None and right.element is not None:
-        if left.size != right.size or not left.element.is_int or not right.element.is_int:
+        if left.count != right.count:
             raise TypeMismatch("Only arrays of same size support comparison operators.", node.span)
+        if left.element != right.element or not left.element.is_int:
+            raise TypeMismatch("Only arrays of same sized integer support comparison operators.", node.span)
         return t.BOOL
     if left.kind == right.kind and left.kind in IN_MEMORY and unify(left, right) is not None:
         return t.BOOL

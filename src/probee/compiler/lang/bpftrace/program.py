@@ -115,7 +115,8 @@ def read(source: Source, target: Target, options: Options) -> Script:
                 line, _ = source.position(span_range(include.span)[0])
                 message = f"cannot include {include.path}\n{_not_found(include.path, line + 1)}"
                 raise CompileError(message, include.span, hint="Headers are not read: define what is needed in the script.")
-        expand_constants(program, definitions.macros)
+        macros = {name: macro for name, macro in definitions.macros.items() if macro.text.strip() != name}
+        expand_constants(program, macros)
         cstruct.define(script, definitions)
     return script
 

@@ -56,10 +56,14 @@ class Resolver:
                     self.script.warn(f"Variable ${info.name} was never assigned to.", info.span)
 
     def _settle(self) -> bool:
-        """Make integers of maps that are only ever counted up; True when there are such."""
-        found = [info for info in self.script.maps.values() if info.value is None and info.counts] if self.pending else []
+        """Make integers of maps that nothing else says the type of: they are counted up, or only read; True when there are such."""
+        if not self.pending:
+            return False
+        found = [info for info in self.script.maps.values() if info.value is None and (info.counts or info.read)]
         for info in found:
             info.value = t.INT8
+            if not info.written:
+                self.script.warn(f"@{info.name} is read but never assigned to: it is always 0.", info.span)
         return bool(found)
 
     def probe(self, instance: Instance) -> None:
@@ -151,7 +155,8 @@ class Resolver:
     def check_condition(self, node: ast.Expr) -> None:
         """Raise unless the value of a resolved expression can be true or false."""
         type = node.type
-        if not (type.is_scalar or type.kind in t.READABLE or type.kind in t.WORDS):
+        literal = isinstance(node.meaning, Known) and isinstance(node.meaning.value, bytes)
+        if not (type.is_scalar or type.kind in t.READABLE or literal):
             raise TypeMismatch(f"Invalid condition: {type}", node.span)
 
     def branch(self, node: ast.If | ast.IfExpr) -> bool | None:
