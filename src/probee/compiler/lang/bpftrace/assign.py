@@ -95,7 +95,9 @@ def assign_variable(resolver: Resolver, info: VariableInfo, variable: ast.Variab
             f"when variable already has a type '{info.type}'"
         )
         raise TypeMismatch(message, value.span)
-    message = f"Type mismatch for ${info.name}: trying to assign value of type '{type}' when variable already has a type '{joined}'"
+    message = (
+        f"Type mismatch for ${info.name}: trying to assign value of type '{type}' when variable already has a type '{joined}'"
+    )
     _check_literal(value, joined, message)
     if not info.fixed:
         _warn_of_cast(resolver, type, joined, value)
@@ -105,17 +107,16 @@ def assign_variable(resolver: Resolver, info: VariableInfo, variable: ast.Variab
 
 def _check_literal(value: ast.Expr, type: Ty, message: str) -> None:
     """Raise when a literal is out of the range of the type that everything else makes."""
-    known = known_int(value)
-    if known is not None and type.kind == "int" and isinstance(value.meaning, Known) and value.meaning.literal:
-        if not t.fits(known, type):
-            raise TypeMismatch(message, value.span)
+    known = known_int(value) if isinstance(value.meaning, Known) and value.meaning.literal else None
+    if known is not None and type.kind == "int" and not t.fits(known, type):
+        raise TypeMismatch(message, value.span)
 
 
 def _warn_of_cast(resolver: Resolver, type: Ty, joined: Ty, value: ast.Expr) -> None:
     """Say that values will not all survive, as when signed and unsigned 64-bit numbers meet."""
-    if type.kind == joined.kind == "int" and type.size == joined.size == 8 and not type.signed and joined.signed:
-        if not isinstance(value.meaning, Known):
-            resolver.script.warn(_CAST_WARNING.format(type, joined), value.span)
+    changes_sign = type.kind == joined.kind == "int" and type.size == joined.size == 8 and joined.signed and not type.signed
+    if changes_sign and not isinstance(value.meaning, Known):
+        resolver.script.warn(_CAST_WARNING.format(type, joined), value.span)
 
 
 def _joined(old: Ty | None, new: Ty) -> Ty | None:
@@ -241,7 +242,10 @@ def _key(resolver: Resolver, info: MapInfo, node: ast.MapAccess) -> None:
             f"when map expects arguments: '{info.key}'"
         )
         raise TypeMismatch(message, node.span)
-    message = f"Argument mismatch for @{info.name}: trying to access with arguments: '{type}' when map expects arguments: '{joined}'"
+    message = (
+        f"Argument mismatch for @{info.name}: trying to access with arguments: '{type}' "
+        f"when map expects arguments: '{joined}'"
+    )
     _check_literal(node.key, joined, message)
     resolver.grow_key(info, joined)
 

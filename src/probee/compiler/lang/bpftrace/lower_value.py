@@ -96,13 +96,12 @@ def _unary(low: Lowerer, node: ast.Unary) -> Value:
 
 def _binary(low: Lowerer, node: ast.Binary) -> Value:
     """A chain of arithmetic leans to the left: from its first operand on, so that its length does not matter."""
+    if not _is_arithmetic(node):
+        return as_value(low, _compare(low, node)) if node.op in _UNSIGNED else _pointer_arithmetic(low, node)
     chain = [node]
     while _is_arithmetic(chain[-1].left):
         chain.append(chain[-1].left)  # type: ignore[arg-type]
-    first = chain[-1]
-    if not _is_arithmetic(first):
-        return as_value(low, _compare(low, first)) if first.op in _UNSIGNED else _pointer_arithmetic(low, first)
-    left = readable(low, first.left)
+    left = readable(low, chain[-1].left)
     for inner in reversed(chain):
         low.b.span = inner.span
         if isinstance(inner.meaning, Known):

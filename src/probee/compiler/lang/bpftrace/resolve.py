@@ -56,7 +56,7 @@ class Resolver:
                     self.script.warn(f"Variable ${info.name} was never assigned to.", info.span)
 
     def _settle(self) -> bool:
-        """Make integers of maps that nothing else says the type of: they are counted up, or only read; True when there are such."""
+        """Make integers of maps that are only counted up, or only read; True when there are such."""
         if not self.pending:
             return False
         found = [info for info in self.script.maps.values() if info.value is None and (info.counts or info.read)]

@@ -54,6 +54,8 @@ PRINTED = [
     ("$big > $p", "true"),
     ("$big > 0", "true"),
     ("$n == -5", "true"),
+    ("$n + 1 == -4", "true"),
+    ("$p * 2 + 1 > $n - 3", "true"),
     ("$n != 251", "true"),
     ("$p && $n", "true"),
     ("$zero || $zero", "false"),
