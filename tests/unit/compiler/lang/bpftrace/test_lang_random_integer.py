@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from script_harness import run_script
 
 U64 = (1 << 64) - 1
-VARIABLES = {"$a": (8, True, -5), "$b": (8, False, 250), "$c": (32, True, -70000), "$d": (64, False, U64 - 3), "$e": (16, False, 3)}
+VARIABLES = {  # bits, signed, value
+    "$a": (8, True, -5), "$b": (8, False, 250), "$c": (32, True, -70000), "$d": (64, False, U64 - 3), "$e": (16, False, 3),
+}  # fmt: skip
 SETUP = " ".join(f"{name} = ({'' if s else 'u'}int{bits})({value});" for name, (bits, s, value) in VARIABLES.items())
 CASTS = [(8, True), (8, False), (16, True), (16, False), (32, True), (32, False), (64, True), (64, False)]
 
