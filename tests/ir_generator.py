@@ -142,7 +142,7 @@ class _Generator:
             (self.stack_load, 3), (self.variable_update, 3), (self.block_copy, 1), (self.map_update, 1),
             (self.map_lookup, 2), (self.map_delete, 1), (self.atomic, 2), (self.indexed, 1), (self.branch, 3),
             (self.loop, 1), (self.call, 2), (self.boolean, 1), (self.late_zero, 1),
-            (self.temporary, 2), (self.flag, 1), (self.upsert, 1), (self.again, 1),
+            (self.temporary, 2), (self.flag, 1), (self.upsert, 1), (self.again, 1), (self.twice, 1),
             (self.fields, 2 * self.far),
         )  # fmt: skip
         choices = [kind for kind, weight in kinds for _ in range(weight)]
@@ -389,6 +389,32 @@ class _Generator:
             self.load_input()
         result = b.load(found, nullable)
         self.diamond(b.check_null(result), lambda: self.use_pointer(b.non_null(result)), lambda: None)
+
+    def twice(self) -> None:
+        """A key looked up again, with its own slot, inside of what the first lookup's check leads to."""
+        if self.depth > 1:
+            return
+        b = self.b
+        number = b.and_(self.pick(I32), 3)
+        type, offset = self.rng.choice(_TYPES), 8 * self.rng.randrange(TABLE_VALUE // 8)
+
+        def look_up() -> Value:
+            key = b.alloca(TABLE_KEY, 4, name="key again")
+            b.store(key, number)
+            return b.helper("map_lookup_elem", b.map("table"), key, type=pointer("map", nullable=True))
+
+        def read(found: Value) -> None:
+            self.add(b.load(b.non_null(found), type, offset))
+
+        def inside() -> None:
+            read(first)
+            if self.rng.random() < 0.5:
+                self.statements(1)
+            second = look_up()
+            self.diamond(b.check_null(second), lambda: read(second), lambda: self.statements(1))
+
+        first = look_up()
+        self.diamond(b.check_null(first), inside, lambda: None)
 
     def ends(self, target: Block) -> list[Block]:
         """Return the blocks that jump to a target, in the order of the function."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from probee.compiler.ir.passes import combine, dce, deadstore, number, promote, simplify, thread, widen
+from probee.compiler.ir.passes import combine, dce, deadstore, lookup, number, promote, simplify, thread, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Function, Unit, connect
@@ -24,6 +24,7 @@ ROUNDS = 2  # a third finds nothing in any script of ours
 CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("number", number.run, False),
     ("simplify", simplify.run, True),
+    ("lookup", lookup.run, True),
     ("thread", thread.run, True),
     ("deadstore", deadstore.run, False),
     ("dce", dce.run, False),
