@@ -139,7 +139,10 @@ class _Numbering:
             value.args = args
 
     def _resolve_phis(self, block: Block, successor: Block) -> None:
-        """The arguments that phis take from the end of a block, and what the branch there says about them."""
+        """The arguments that phis take from the end of a block, and what the branch there says about those that are bools.
+
+        A number that is known stays the variable that it was compared as: phi and variable are mostly one register.
+        """
         if successor.values[0].op != op.PHI:
             return
         mark = len(self._undo)
@@ -151,7 +154,7 @@ class _Numbering:
             for position, before in enumerate(successor.predecessors):
                 if before is block:
                     arg = self._same.get(phi.args[position], phi.args[position])
-                    phi.args[position] = self._facts.get(arg, arg)
+                    phi.args[position] = self._facts.get(arg, arg) if arg.type is BOOL else arg
         self._leave(mark)
 
     def _number(self, value: Value, known: Known) -> Value:
