@@ -61,7 +61,6 @@ def verified(object: ObjectSpec) -> int:
     """Return how many instructions the verifier processed, 0 where it cannot be asked, -1 where it refuses."""
     try:
         from codegen_run import Loaded
-
         from probee.kernel.syscalls.info import ProgramInfo
     except ImportError:
         return 0
