@@ -233,6 +233,45 @@ def signed_index() -> tuple[Unit, int]:
 
 
 @case()
+def index_computed_again_behind_its_check() -> tuple[Unit, int]:
+    """A product used before the check of its operand, and once more behind it as an index: the first one has no bounds."""
+    w = Writer()
+    data = w.map_value("data")
+    w.given(8, 17)
+    w.given(34, 55, I8)
+    x = w.load(data, I64, 8)
+    w.store(data, w.shl(x, 1), 64)
+    w.exit_if(w.compare(op.UGT, x, 20))
+    return w.done(w.zext(w.load(w.offset(data, w.shl(x, 1)), I8), I64), 55)
+
+
+@case()
+def index_checked_after_it_was_widened() -> tuple[Unit, int]:
+    """The bounds must be on the number that is added, not on what it was widened from."""
+    w = Writer()
+    data = w.map_value("data")
+    w.given(40, 9, I8)
+    w.given(4, 40, I32)
+    index = w.sext(w.load(data, I32, 4), I64)
+    w.helper("ktime_get_ns")
+    w.exit_if(w.compare(op.SLT, index, 0))
+    w.exit_if(w.compare(op.SGT, index, 200))
+    return w.done(w.zext(w.load(w.offset(data, index), I8), I64), 9)
+
+
+@case()
+def index_from_a_number_that_was_checked() -> tuple[Unit, int]:
+    """Folding the two sums into one would go past the number that has the bounds."""
+    w = Writer()
+    data = w.map_value("data")
+    w.given(8, 20)
+    w.given(80, 66, I8)
+    middle = w.mul(w.load(data, I64, 8), 2)
+    w.exit_if(w.compare(op.UGT, middle, 50))
+    return w.done(w.zext(w.load(w.offset(data, w.mul(middle, 2)), I8), I64), 66)
+
+
+@case()
 def masked_index() -> tuple[Unit, int]:
     w = Writer()
     data = w.map_value("data")

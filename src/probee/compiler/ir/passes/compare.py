@@ -34,7 +34,7 @@ def comparison(m: Maker, value: Value) -> Value | None:
         return None
     if right.op == op.CONST:
         return _with_constant(m, operation, left, right)
-    if left.op == op.SEXT and right.op == op.SEXT:
+    if left.op == op.SEXT and right.op == op.SEXT and not {left, right} & m.bounds.needed:
         one, other = left.args[0], right.args[0]
         if one.type is other.type and (operation in _EQUALITY or (operation in _UNSIGNED and one.type is I32)):
             return m.make(operation, BOOL, [one, other])
@@ -51,6 +51,8 @@ def _with_constant(m: Maker, operation: str, left: Value, right: Value) -> Value
         return m.make(_UNSIGNED[operation], BOOL, [left, right])
     if operation in _EQUALITY:
         return _equality(m, operation, left, number)
+    if left in m.bounds.needed:
+        return None
     if left.op == op.SEXT and left.args[0].type is I32 and operation in _UNSIGNED:
         return _of_narrow(m, operation, left, number)
     return _order(m, operation, left, number)

@@ -19,9 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from probee.compiler.ir.passes.bounds import Bounds
+
     class Maker(Protocol):
         """What rules need of the walk."""
 
+        bounds: Bounds
         fields: dict[Value, FieldAccess]
         width: dict[Value, int]  # value → the number of low bits that may be set
 

@@ -9,6 +9,7 @@ them where they are used.
 from __future__ import annotations
 
 from probee.compiler.ir import op
+from probee.compiler.ir.passes.bounds import Bounds
 from probee.compiler.ir.passes.convert import RULES
 from probee.compiler.ir.passes.dominance import children, immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.effect import CONSTANT, escaped_slots
@@ -41,7 +42,10 @@ class _Numbering:
         self._facts: dict[Value, Value] = {}  # value → what it is known to be here, below a branch
         self._table: dict[Any, Value] = {}  # what a value computes → the value, here
         self._undo: list[tuple[dict[Any, Value], Any, Value]] = []
+        self.bounds = Bounds(function)
         self._out: list[Value] = []
+        self._here: set[Value] = set()  # what the current block computes
+        self._careful = False  # the current value needs bounds
         self._span = 0
 
     def run(self) -> bool:
@@ -103,7 +107,7 @@ class _Numbering:
     # -- the walk
 
     def _visit(self, block: Block, known: Known) -> None:
-        self._out = []
+        self._out, self._here = [], set()
         for value in block.values:
             if value.op == op.CONST:
                 self._same[value] = self.const(value.attr, value.type)
@@ -115,8 +119,10 @@ class _Numbering:
             self._span = value.span
             if value.args:
                 self._resolve(value)
+            self._careful = value in self.bounds.needed
             new = self._number(value, known)
             if new is not value:
+                self.bounds.replaced(value, new)
                 self._same[value] = new
                 self._changed = True
                 self.fields.pop(value, None)
@@ -192,7 +198,7 @@ class _Numbering:
     def put(self, value: Value) -> Value:
         """Fold and number a pure value."""
         rule = RULES.get(value.op)
-        if rule is not None:
+        if rule is not None and not (self._careful and self.bounds.is_checked(value)):
             new = rule(self, value)
             if new is not None:
                 return new
@@ -201,13 +207,18 @@ class _Numbering:
     def _numbered(self, value: Value) -> Value:
         key = self._key(value)
         found = self._table.get(key)
-        if found is not None:
+        if found is not None and (not self._careful or self._may_stand_for_bounded(found)):
             return found
         self._enter(self._table, key, value)
         return self._append(value)
 
+    def _may_stand_for_bounded(self, found: Value) -> bool:
+        """Return whether a value's bounds are those that one computed here would have: nothing was checked since, or it was."""
+        return found in self._here or found.op == op.CONST or found in self.bounds.compared
+
     def _append(self, value: Value) -> Value:
         self._out.append(value)
+        self._here.add(value)
         self.width[value] = width_of(value, self.width)
         return value
 
