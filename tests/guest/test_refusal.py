@@ -8,6 +8,8 @@ from probee.lab import Guest, Result
 from session import PROBEE, ROOT
 
 NO_TRACEFS = "umount /sys/kernel/tracing; umount /sys/kernel/debug"
+# an idle guest reads nothing by itself
+A_READ = ["-q", "-c", "cat /etc/hostname", "-e", 'kprobe:vfs_read /pid == cpid/ { printf("seen\\n"); exit(); }']
 NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 
 
@@ -38,16 +40,16 @@ def test_without_tracefs_the_rest_is_listed_and_a_tracepoint_is_an_error_at_its_
 
 
 def test_without_tracefs_a_kprobe_still_works(guest: Guest) -> None:
-    result = probee(guest, "-q", "-e", 'kprobe:vfs_read { printf("seen\\n"); exit(); }', prepare=NO_TRACEFS)
-    assert (result.stdout.split(), result.status) == (["seen"], 0)
+    result = probee(guest, *A_READ, prepare=NO_TRACEFS)
+    assert ("seen" in result.stdout.split(), result.status) == (True, 0)
 
 
 def test_without_btf_the_rest_is_listed_and_scripts_without_structs_run(guest: Guest) -> None:
     listed = probee(guest, "-l", "*vfs_read", prepare=NO_BTF)
     assert "kprobe:vfs_read" in listed.stdout.splitlines()
     assert "this kernel has no BTF" in listed.stderr
-    result = probee(guest, "-q", "-e", 'kprobe:vfs_read { printf("seen\\n"); exit(); }', prepare=NO_BTF)
-    assert (result.stdout.split(), result.status) == (["seen"], 0)
+    result = probee(guest, *A_READ, prepare=NO_BTF)
+    assert ("seen" in result.stdout.split(), result.status) == (True, 0)
     refused = probee(guest, "-e", "kprobe:vfs_read { print(((struct file *)arg0)->f_flags); }", prepare=NO_BTF)
     assert refused.stderr.startswith("stdin:1:")
     assert refused.status == 1
