@@ -53,6 +53,8 @@ def _with_constant(m: Maker, operation: str, left: Value, right: Value) -> Value
         return _equality(m, operation, left, number)
     if left in m.bounds.needed:
         return None
+    if left.op == op.ZEXT and left.args[0].type is I32 and operation not in _UNSIGNED:
+        return m.make(operation, BOOL, [left.args[0], m.const(number, I32)])
     if left.op == op.SEXT and left.args[0].type is I32 and operation in _UNSIGNED:
         return _of_narrow(m, operation, left, number)
     return _order(m, operation, left, number)
@@ -76,7 +78,7 @@ def _equality(m: Maker, operation: str, left: Value, number: int) -> Value | Non
         return left if (operation == op.EQ) == bool(number) else m.make(op.XOR, BOOL, [left, m.const(1, BOOL)])
     if left.op == op.ZEXT:
         source = left.args[0]
-        if source.type is BOOL or number >= 1 << 31:
+        if source.type is BOOL or source.type is I32 or number >= 1 << 31:
             return m.make(operation, BOOL, [source, m.const(number, source.type)])
     if left.op == op.SEXT:
         return _of_narrow(m, operation, left, number)
