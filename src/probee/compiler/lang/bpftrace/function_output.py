@@ -43,7 +43,7 @@ def _check_format(resolver: Resolver, node: ast.Call) -> Ty:
 
 def _format_text(node: ast.StringLiteral) -> str:
     node.type = t.string(len(node.value) + 1)  # formats may be longer than max_strlen
-    return node.value.decode("utf-8", "replace")
+    return node.value.decode("utf-8", "surrogateescape")
 
 
 def _shown_kind(type: Ty) -> str:
@@ -60,7 +60,7 @@ def _lower_format(low: Lowerer, node: ast.Call, target: Place | None) -> None:
         assert isinstance(first.meaning, Known) and isinstance(first.meaning.value, bytes)
         text = first.meaning.value
     fields = fields_of(low, node.args[1:])
-    emit(low, node.name, text.decode("utf-8", "replace"), fields, span=node.span)
+    emit(low, node.name, text.decode("utf-8", "surrogateescape"), fields, span=node.span)
 
 
 # -- print
@@ -161,7 +161,7 @@ def _lower_time(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     if node.args:
         known = node.args[0].meaning
         assert isinstance(known, Known) and isinstance(known.value, bytes)
-        text = known.value.decode("utf-8", "replace")
+        text = known.value.decode("utf-8", "surrogateescape")
     emit(low, "time", text, span=node.span)
 
 
@@ -184,7 +184,7 @@ def _lower_join(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     if len(node.args) > 1:
         known = node.args[1].meaning
         assert isinstance(known, Known) and isinstance(known.value, bytes)
-        separator = known.value.decode("utf-8", "replace")
+        separator = known.value.decode("utf-8", "surrogateescape")
     array = low.value(node.args[0])
     if not array.type.is_pointer:
         array = b.pointer(array, low.instance.space)

@@ -18,6 +18,7 @@ from probee.model.spec import MapSpec, MapType
 from probee.model.value import ValueType
 
 ANY, NO_EXIST = 0, 1  # flags of bpf_map_update_elem
+SHORT_KEY = 512  # bytes, MAX_BPF_STACK
 VERBOSE = 2  # the warning level of -k
 BUCKETED = ("hist", "lhist", "tseries")
 _TYPES = {
@@ -203,6 +204,9 @@ def map_spec(script: Script, info: MapInfo) -> MapSpec:
         message = f"Incompatible map types. Type from declaration: {info.declared}. Type from value/key type: hash"
         raise CompileError(message, info.span)
     kind = _TYPES[info.declared] if info.declared else (MapType.PERCPU_HASH if aggregation else MapType.HASH)
+    if key_size(info) > SHORT_KEY and not _takes_long_keys(script.target.release):
+        message = f"@{info.name} has keys of {key_size(info)} bytes, and before Linux 5.16 a map takes {SHORT_KEY} at most"
+        raise CompileError(message, info.span, hint="config = { max_strlen = 64 } makes strings shorter.")
     return MapSpec(
         kernel_name(info),
         kind,
@@ -215,6 +219,13 @@ def map_spec(script: Script, info: MapInfo) -> MapSpec:
         aggregation=aggregation,
         aggregation_parameters=(int(value.signed), *info.parameters) if aggregation else (),
     )
+
+
+def _takes_long_keys(release: str) -> bool:
+    """Linux commit c6bde958a62b "bpf: Lift hashtab key_size limit" (in v5.16)."""
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0]
+    return not major.isdigit() or not minor.isdigit() or (int(major), int(minor)) >= (5, 16)
 
 
 def _key_type(key: Ty) -> ValueType:

@@ -157,6 +157,11 @@ def warn_of_helper(low: Lowerer, helper: str, result: Value, span: int) -> None:
     low.b.call(_subprogram(low, "failed", 2, _build_warn), number, low.b.resize(result, I64, signed=True))
 
 
+def checked_read(low: Lowerer, helper: str, span: int) -> tuple[str, int]:
+    """Return the subprogram that reports a read whose result is negative, and the number to call it with."""
+    return _subprogram(low, "checked", 2, _build_checked), _failure(low, helper, span)
+
+
 def _failure(low: Lowerer, helper: str, span: int) -> int:
     """Return the number of the action that reports a helper's failure at a place."""
     fields = ((8, t.value_type(t.INT64)),)
@@ -201,6 +206,10 @@ def _build_warn(low: Lowerer, parameters: list[Value]) -> None:
         b.helper("ringbuf_submit", record, b.const(0), type=VOID)
 
     low.diamond(b.check_null(room), fill, lambda: count_loss(low, RING_FULL))
+
+
+def _build_checked(low: Lowerer, parameters: list[Value]) -> None:
+    low.diamond(low.b.compare(op.SLT, parameters[1], 0), lambda: _build_warn(low, parameters), None)
 
 
 def _build_refused(low: Lowerer, parameters: list[Value]) -> None:

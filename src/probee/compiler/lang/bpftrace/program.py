@@ -9,7 +9,7 @@ from probee.compiler.lang.bpftrace.attachpoint import split
 from probee.compiler.lang.bpftrace.config import read_config
 from probee.compiler.lang.bpftrace.library import library_for, place_expansions
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_map import kernel_name, map_spec
+from probee.compiler.lang.bpftrace.lower_map import VERBOSE, kernel_name, map_spec
 from probee.compiler.lang.bpftrace.lower_record import add_runtime_maps
 from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
@@ -137,16 +137,21 @@ def find_probes(script: Script, options: Options) -> None:
     """Make the instances: parse attach points, expand patterns; raises CompileError."""
     for probe in script.program.probes:
         found, first = 0, len(script.instances)
+        hint = ""
         for text in probe.attach_points:
             for point in parse_probe(split(text, script.parameters), text.span, unsafe=options.unsafe):
                 try:
                     found += _add_instances(script, probe, point, text.span, options)
+                except UnknownName as error:
+                    if not point.is_pattern:
+                        raise
+                    hint = error.hint  # as upstream: one that matches nothing counts only when the probe has no other
                 except CompileError:
                     raise
                 except ProbeeError as error:  # the target cannot tell, and says why
                     raise CompileError(str(error), text.span) from error
         if not found:
-            _no_attach_point(script, probe)
+            _no_attach_point(script, probe, hint)
         _merge_alike(script, probe, first)
     if not script.instances and script.config.text("missing_probes") == "error":
         raise CompileError("No probes to attach", 0)
@@ -174,13 +179,13 @@ def _shape(instance: Instance) -> tuple[object, ...]:
     return (instance.provider, *fields)
 
 
-def _no_attach_point(script: Script, probe: ast.Probe) -> None:
+def _no_attach_point(script: Script, probe: ast.Probe, hint: str) -> None:
     how = script.config.text("missing_probes")
     if how == "error":
         message = (
             "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'."
         )
-        raise CompileError(message, probe.span)
+        raise CompileError(message, probe.span, hint=hint)
     if how == "warn":
         message = (
             "Probe has no valid attach points. It is being removed which may cause issues with program behavior."
@@ -221,8 +226,8 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
     try:
         return list(expand(point, script.target, span))
     except UnknownName as error:
-        if point.is_pattern:  # as upstream: one that matches nothing counts only when the probe has no other
-            return []
+        if point.is_pattern:
+            raise
         is_function = point.provider.name in ("kprobe", "kretprobe")
         if is_function and how != "ignore":
             message = (
@@ -306,6 +311,11 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options) -
         low.filter_pid()
     low.body()
     functions = [function, *low.callbacks]
+    if options.warning_level == VERBOSE:
+        from probee.compiler.lang.bpftrace.watch import watch_reads
+
+        watch_reads(low, functions)
+        functions = [function, *low.callbacks]
     for each in functions:
         connect(each)
     type = _program_type(instance)

@@ -9,6 +9,8 @@ from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, UnknownName
 from probee.model import ctype as c
 
+NO_BTF = "types of the kernel come from BTF (CONFIG_DEBUG_INFO_BTF), which this one lacks: define the type in the script"
+
 
 def resolve_type(script: Script, name: ast.TypeName, space: str) -> Ty:
     """Return the type; pointers point into `space`.  `typeof` is the resolver's: it needs expressions."""
@@ -65,9 +67,15 @@ def named_ctype(script: Script, name: ast.NamedType, *, incomplete: bool = False
         return c.ForwardType(name.tag, name.name)
     what = f"{name.tag} {name.name}" if name.tag else name.name
     if name.tag in ("struct", "union"):
-        raise UnknownName(f"Unknown struct/union: '{what}'", name.span)
-    hint = "Types of the kernel come from BTF, which this target lacks; define the type in the script."
-    raise CompileError(f'Cannot resolve unknown type "{what}"', name.span, hint="" if script.target.has_btf else hint)
+        raise _unknown(script, f"Unknown struct/union: '{what}'", name.span)
+    raise _unknown(script, f'Cannot resolve unknown type "{what}"', name.span)
+
+
+def _unknown(script: Script, message: str, span: int) -> UnknownName:
+    error = UnknownName(message, span)
+    if not script.target.has_btf:
+        error.hint = NO_BTF
+    return error
 
 
 def find_struct(script: Script, ctype: c.CType, span: int) -> c.StructType:
@@ -77,7 +85,7 @@ def find_struct(script: Script, ctype: c.CType, span: int) -> c.StructType:
         own = script.structs.get(f"{bare.kind} {bare.name}")
         found = own if own is not None else (script.target.type_named(bare.kind, bare.name) if script.target.has_btf else None)
         if not isinstance(found, c.StructType):
-            raise UnknownName(f"Unknown struct/union: '{bare.kind} {bare.name}'", span)
+            raise _unknown(script, f"Unknown struct/union: '{bare.kind} {bare.name}'", span)
         return found
     if not isinstance(bare, c.StructType):
         raise CompileError(f"Can not access fields of type '{t.c_name(ctype)}'", span)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from probee.errors import CompileError, ProbeeError, TypeMismatch, UnknownName, Unsupported
-from script_harness import compile_script
+from script_harness import compile_script, shared_target
 
 
 def report(text: str, **options: object) -> str:
@@ -289,3 +289,33 @@ def test_deep_nesting_ends_in_an_error_or_a_result(text: str) -> None:
         compile_script(text)
     except CompileError as error:
         assert error.message
+
+
+class Other:
+    """The fixture's kernel, with something else about it."""
+
+    def __init__(self, **other: object) -> None:
+        self._other = other
+
+    def __getattr__(self, name: str) -> object:
+        return self._other[name] if name in self._other else getattr(shared_target(), name)
+
+
+def test_long_keys_need_a_kernel_that_takes_them() -> None:
+    text = "begin { @[str(0)] = 1; }"
+    assert compile_script(text, target=Other(release="5.16.0")).maps[0].key_size == 1024
+    refused = report(text, target=Other(release="5.15.9"))
+    assert refused.startswith("stdin:1:9-10: ERROR: @ has keys of 1024 bytes, and before Linux 5.16 a map takes 512 at most\n")
+    assert compile_script("begin { @[str(0, 63)] = 1; }", target=Other(release="5.15.9")).maps
+
+
+@pytest.mark.parametrize("text", ["begin { print(((struct nope *)1).x); }", "begin { print((nope_t)5); }"])
+def test_without_btf_a_missing_type_says_so(text: str) -> None:
+    assert "HINT: types of the kernel come from BTF" in report(text, target=Other(has_btf=False))
+    assert "BTF" not in report(text)
+
+
+def test_a_pattern_without_a_match_says_why() -> None:
+    refused = report("rawtracepoint:sched_swich { exit(); }")
+    assert "Probe has no valid attach points." in refused
+    assert refused.endswith("HINT: Did you mean: sched_switch?")

@@ -208,6 +208,28 @@ def test_failing_helpers_are_named() -> None:
     assert told.err.startswith("stdin:1:25-29: WARNING: Can't lookup map element because it does not exist.\n")
 
 
+READS = [  # what is read, and the helper
+    ("print(*(uint64 *)8);", "probe_read_kernel"),
+    ("$x = *(struct pair *)8;", "probe_read_kernel"),
+    ("print(((struct pair *)8).b);", "probe_read_kernel"),
+    ("print(str(8));", "probe_read_kernel_str"),
+    ("print(str(uptr((uint8 *)8)));", "probe_read_user_str"),
+    ("print(*uptr((uint8 *)8));", "probe_read_user"),
+    ("for ($i : 0..1) { print(*(uint64 *)8); }", "probe_read_kernel"),
+    ("$t = (1, *(int32 *)8);", "probe_read_kernel"),
+]
+
+
+@pytest.mark.parametrize(("text", "helper"), READS)
+def test_failing_reads_are_named_on_demand(text: str, helper: str) -> None:
+    text = "struct pair { int a; int b; long c[40]; } begin { " + text + " }"
+    assert run(text).err == ""
+    told = run(text, warning_level=2).err
+    assert told.count("Additional Info - helper: ") == 1
+    assert f"Additional Info - helper: {helper}, retcode: {-14 if 'user' in helper else -34}\n" in told
+    assert run(text).out == run(text, warning_level=2).out
+
+
 def test_time_series_keep_the_newest_intervals() -> None:
     text = (
         "config = { unstable_tseries = enable; print_maps_on_exit = false } "

@@ -223,3 +223,8 @@ def test_a_literal_longer_than_max_strlen_is_refused() -> None:
 
     with pytest.raises(CompileError, match="String is too long"):
         run('begin { print("123456"); }', environment={"BPFTRACE_MAX_STRLEN": "6"})
+
+
+def test_bytes_that_are_not_utf_8_pass_through() -> None:
+    text = b'begin { printf("h\xe9llo %s\\n", "\xe9"); @["\xe9"] = 1; print("\xff"); }'.decode("utf-8", "surrogateescape")
+    assert run_script(text).encode("utf-8", "surrogateescape") == b"h\xe9llo \xe9\n\xff\n@[\xe9]: 1\n"
