@@ -65,7 +65,7 @@ def _is_simple(crossing: Crossing) -> bool:
 
 def _drop_used_elsewhere(function: Function, found: dict[Block, Crossing]) -> None:
     """Leave out blocks that compute something for others."""
-    home = {value: block for block, crossing in found.items() for value in crossing.computed if value.op != op.CONST}
+    home = {value: block for block, crossing in found.items() for value in crossing.computed}
     if not home:
         return
     for block in function.blocks:

@@ -92,6 +92,16 @@ def test_nothing_is_duplicated() -> None:
     assert not d.run(thread.run), "there is a call between"
 
 
+def test_a_constant_of_the_crossing_that_others_use_keeps_it() -> None:
+    d = Draft(pointer("context"), I64)
+    flag = d.alloca(8)
+    d.diamond(d.compare(op.EQ, d.param(1), 2), lambda: d.store(flag, d.const(1)), lambda: d.store(flag, d.const(0)))
+    seven = d.const(7)
+    d.diamond(d.compare(op.NE, d.load(flag, I64), 0), lambda: d.helper("send_signal", seven))
+    d.run(promote.run)
+    assert not d.run(thread.run)
+
+
 def test_a_loop_keeps_its_head() -> None:
     d = Draft()
     counter = d.alloca(8)
