@@ -38,7 +38,7 @@ Lower = Callable[[Lowerer, ast.Call, "Place | None"], "Value | None"]
 
 # Of the language, not here yet: named so that the error says which of the two it is
 LATER = frozenset((
-    "path", "percpu_kaddr", "skboutput", "socket_cookie", "uaddr", "unwatch", "dw_ustack", "memcmp",
+    "path", "skboutput", "socket_cookie", "uaddr", "unwatch", "dw_ustack", "memcmp",
     "kfunc_exist", "kfunc_allowed", "usdt_arg",
 ))  # fmt: skip
 

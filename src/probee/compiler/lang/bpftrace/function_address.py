@@ -1,7 +1,8 @@
-"""Addresses and registers: ksym, usym, kaddr, reg, kptr, uptr, kstack(…), ustack(…)."""
+"""Addresses and registers: ksym, usym, kaddr, percpu_kaddr, reg, kptr, uptr, kstack(…), ustack(…)."""
 
 from __future__ import annotations
 
+from probee.compiler.ir import type as ir
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, builtin, place
 from probee.compiler.lang.bpftrace import type as t
@@ -10,7 +11,7 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.type import Ty
-from probee.errors import CompileError, TypeMismatch
+from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model import ctype as c
 
 MAX_STACK = 1024
@@ -47,6 +48,37 @@ def _check_kaddr(resolver: Resolver, node: ast.Call) -> Ty:
 
 def _lower_kaddr(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     return builtin.late(low, "kaddr", text_of(node.args[0]), node.span)
+
+
+def _check_percpu(resolver: Resolver, node: ast.Call) -> Ty:
+    """percpu_kaddr(name [, cpu])."""
+    arity(node, 1, 2)
+    name = literal_text(resolver, node, 0)
+    target = resolver.script.target
+    if not target.has_btf or target.variable(name) is None:
+        raise CompileError(f'Could not resolve variable "{name}" from BTF', node.span)
+    if len(node.args) > 1:
+        resolver.expr(node.args[1])
+        expect(node, node.args[1], ("int",), "integer")
+    if not target.has_feature("per_cpu_ptr"):
+        raise Unsupported("percpu_kaddr() needs bpf_per_cpu_ptr, which this kernel lacks (Linux 5.10)", node.span)
+    return t.UINT64
+
+
+def _lower_percpu(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
+    """The address goes through memory that is only bytes to the kernel: as a number it may take part in any arithmetic."""
+    b = low.b
+    variable = b.ksym(text_of(node.args[0]))
+    pointer, number = place.alloca(b, t.UINT64), place.alloca(b, t.UINT64)
+    if len(node.args) == 1:
+        place.store(b, pointer, b.helper("this_cpu_ptr", variable, type=ir.pointer("trusted")))
+    else:
+        cpu = low.number(node.args[1])
+        found = b.helper("per_cpu_ptr", variable, cpu, type=ir.pointer("trusted", nullable=True))
+        place.store(b, pointer, b.const(0))
+        low.diamond(b.check_null(found), lambda: place.store(b, pointer, b.non_null(found)), None)
+    b.helper("probe_read_kernel", place.address(b, number), b.const(8), place.address(b, pointer))
+    return place.load(b, number)
 
 
 def _check_reg(resolver: Resolver, node: ast.Call) -> Ty:
@@ -104,6 +136,7 @@ TABLE = {
     "ksym": (_check_symbol, _lower_ksym),
     "usym": (_check_symbol, _lower_usym),
     "kaddr": (_check_kaddr, _lower_kaddr),
+    "percpu_kaddr": (_check_percpu, _lower_percpu),
     "reg": (_check_reg, _lower_reg),
     "kstack": (_check_stack, builtin.capture_stack),
     "ustack": (_check_stack, builtin.capture_stack),

@@ -319,3 +319,15 @@ def test_a_pattern_without_a_match_says_why() -> None:
     refused = report("rawtracepoint:sched_swich { exit(); }")
     assert "Probe has no valid attach points." in refused
     assert refused.endswith("HINT: Did you mean: sched_switch?")
+
+
+def test_variables_of_each_cpu_come_from_btf() -> None:
+    able = Other(has_feature=lambda name: True)
+    text = 'begin { print(*percpu_kaddr("runqueues")); print(percpu_kaddr("runqueues", cpu) + 1); }'
+    assert "runqueues" in {relocation.name for relocation in compile_script(text, target=able).programs[0].relocations}
+    assert report(text) == (
+        "stdin:1:16-41: ERROR: percpu_kaddr() needs bpf_per_cpu_ptr, which this kernel lacks (Linux 5.10)\n"
+        f"{text}\n               ~~~~~~~~~~~~~~~~~~~~~~~~~"
+    )
+    assert 'Could not resolve variable "nonsense" from BTF' in report('begin { percpu_kaddr("nonsense"); }', target=able)
+    assert "string literal" in report("begin { percpu_kaddr(0); }", target=able)
