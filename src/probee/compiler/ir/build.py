@@ -22,6 +22,7 @@ class Builder:
         if not function.blocks:
             function.blocks.append(Block())
         self.block = function.blocks[0]
+        self._placed = {id(block) for block in function.blocks}
         self._n_allocas = 0
 
     # -- blocks
@@ -32,7 +33,8 @@ class Builder:
     def at(self, block: Block) -> None:
         """Continue in `block`."""
         self.block = block
-        if block not in self.function.blocks:
+        if id(block) not in self._placed:
+            self._placed.add(id(block))
             self.function.blocks.append(block)
 
     @property
