@@ -226,7 +226,7 @@ def test_without_capabilities_the_message_has_the_command_to_type() -> None:
     os.waitpid(child, 0)
     with open(read_end, encoding="utf-8") as pipe:
         text = pipe.read()
-    assert text.startswith("create a map: this needs CAP_BPF and CAP_PERFMON, which this process does not have")
+    assert text.startswith("this needs CAP_BPF and CAP_PERFMON, which this process does not have (to create a map)")
     assert f"sudo {sys.executable} " in text
     assert "probee lab run -- " in text
 
