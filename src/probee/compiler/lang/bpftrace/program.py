@@ -162,8 +162,9 @@ def _merge_alike(script: Script, probe: ast.Probe, first: int) -> None:
     if _mentions(probe, {"probe"}):
         return
     kept: dict[tuple[object, ...], Instance] = {}
+    used = _fields_used(probe)
     for instance in script.instances[first:]:
-        shape = _shape(instance) if instance.provider in ("tracepoint", "rawtracepoint") else (id(instance),)
+        shape = _shape(instance, used) if instance.provider in ("tracepoint", "rawtracepoint") else (id(instance),)
         if shape in kept:
             kept[shape].matches += instance.matches
         else:
@@ -172,11 +173,27 @@ def _merge_alike(script: Script, probe: ast.Probe, first: int) -> None:
     script.instances[first:] = kept.values()
 
 
-def _shape(instance: Instance) -> tuple[object, ...]:
-    """Return what two instances of one probe must have in common to be the same program."""
+def _fields_used(probe: ast.Probe) -> set[str] | None:
+    """Return the fields of args that a probe reads, None when it uses args as a whole."""
+    roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
+    nodes = [node for root in roots for node in ast.walk(root)]
+    reads = [node for node in nodes if isinstance(node, ast.Field) and _is_args(node.operand)]
+    return {node.name for node in reads} if len(reads) == sum(map(_is_args, nodes)) else None
+
+
+def _is_args(node: ast.Node) -> bool:
+    return isinstance(node, (ast.Identifier, ast.Call)) and node.name == "args"
+
+
+def _shape(instance: Instance, used: set[str] | None) -> tuple[object, ...]:
+    """Return what two instances of one probe must have in common to be the same program: where it finds what it reads."""
     members = instance.args.members if instance.args is not None else ()
-    fields = [(m.name, m.bit_offset, m.bit_size, type(m), m.type.spelling(), size_of(m.type)) for m in members]
-    return (instance.provider, *fields)
+    fields = [
+        (m.name, m.bit_offset, m.bit_size, type(m), m.type.spelling(), size_of(m.type))
+        for m in members
+        if used is None or m.name in used
+    ]
+    return (instance.provider, instance.args is None, *fields)
 
 
 def _no_attach_point(script: Script, probe: ast.Probe, hint: str) -> None:
