@@ -1,32 +1,28 @@
-"""Builtin values: pid, comm, nsecs, args, arg0 …; one pair of functions per name, how it types and how it is lowered.
+"""Builtin values: pid, comm, nsecs, curtask …; one pair of functions per name, how it types and how it is lowered.
 
 To add one, write the pair and enter it in BUILTINS.  A scalar's `lower` returns a value; a value that lies in memory is
-written into `target`.
+written into `target`.  Those that depend on the probe are in builtin_probe.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from probee.compiler.ir.type import I32, I64
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.builtin_probe import PROBE_BUILTINS
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import boot_ns, late, process_number
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Known, Script
+from probee.compiler.lang.bpftrace.stack import capture_stack, plain_stack_type
 from probee.compiler.lang.bpftrace.type import Ty
-from probee.errors import CompileError, UnknownName, Unsupported
+from probee.errors import UnknownName, Unsupported
 from probee.model import ctype as c
-from probee.model.spec import LateConstant
 
-REGISTERS = ("kprobe", "kretprobe", "uprobe", "uretprobe", "usdt", "profile", "interval", "software", "hardware", "watchpoint")
 COMM_SIZE = 16
-_PID_HELPER = "get_current_pid_tgid"
-STACK_DEPTH = 127
-USER_STACK = 1 << 8  # BPF_F_USER_STACK
-BUILD_ID_MAP = 1 << 5  # BPF_F_STACK_BUILD_ID
 
 Check = Callable[[Resolver, ast.Identifier], Ty]
 Lower = Callable[[Lowerer, ast.Expr, "Place | None"], "Value | None"]
@@ -125,17 +121,6 @@ def _comm(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     low.b.helper("get_current_comm", place.address(low.b, target), low.b.const(COMM_SIZE))
 
 
-def late(low: Lowerer, kind: str, argument: str = "", span: int = 0) -> Value:
-    """Return a late constant's value, entering it in the unit."""
-    name = f"{kind}:{argument}" if argument else kind
-    low.unit.constants.setdefault(name, LateConstant(name, kind, argument, span=span))
-    return low.b.late(name)
-
-
-def boot_ns(low: Lowerer) -> Value:
-    return low.b.helper("ktime_get_boot_ns")
-
-
 def _elapsed(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
     return low.b.sub(boot_ns(low), late(low, "start_boot_ns"))
 
@@ -157,208 +142,6 @@ def _username(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     assert target is not None
     uid = low.b.and_(low.b.helper("get_current_uid_gid"), 0xFFFFFFFF)
     place.store(low.b, target.at(0, t.UINT64), uid)
-
-
-def _probe_name(resolver: Resolver, node: ast.Identifier) -> Ty:
-    text = resolver.instance.point.name.encode()
-    node.meaning = Known(text)
-    return t.string(len(text) + 1)
-
-
-def _probe_type(resolver: Resolver, node: ast.Identifier) -> Ty:
-    text = resolver.instance.point.provider.probetype.encode()
-    node.meaning = Known(text)
-    return t.string(len(text) + 1)
-
-
-def known_text(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    from probee.compiler.lang.bpftrace.lower_write import write_bytes
-
-    assert target is not None and isinstance(node.meaning, Known) and isinstance(node.meaning.value, bytes)
-    data = node.meaning.value + b"\0"
-    write_bytes(low, target, data + bytes(max(0, target.type.size - len(data)) if target.type.size <= place.LONG else 0))
-
-
-def context_of(low: Lowerer, node: ast.Expr) -> Value:
-    if low.context is None:
-        name = node.name if isinstance(node, (ast.Identifier, ast.Call)) else "ctx"
-        if low.instance.returns is not None:
-            raise CompileError(f"Builtin {name} not supported outside probe", node.span)
-        raise CompileError(f"'{name}' builtin is not allowed in a for-loop", node.span)
-    return low.context
-
-
-def register_value(low: Lowerer, node: ast.Expr, offset: int) -> Value:
-    """Return a 64-bit register from struct pt_regs."""
-    return low.b.load_context(context_of(low, node), I64, offset)
-
-
-def _layout(low: Lowerer):  # type: ignore[no-untyped-def]
-    from probee.probes.register import registers
-
-    return registers(low.script.target.arch)
-
-
-def _need(name: str, providers: tuple[str, ...], words: str) -> Check:
-    def check(resolver: Resolver, node: ast.Identifier) -> Ty:
-        if resolver.instance.provider not in providers:
-            raise CompileError(f"The {node.name} builtin can only be used with {words} probes", node.span)
-        return t.UINT64
-
-    return check
-
-
-def _argument(resolver: Resolver, node: ast.Identifier) -> Ty:
-    providers = ("kprobe", "uprobe", "usdt", "rawtracepoint")
-    if resolver.instance.provider not in providers:
-        raise CompileError(f"The {node.name} builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes", node.span)
-    if resolver.instance.provider != "rawtracepoint":
-        from probee.probes.register import registers
-
-        registers(resolver.script.target.arch).argument(int(node.name[3:]), node.span)
-    return t.UINT64
-
-
-def _argument_value(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
-    assert isinstance(node, ast.Identifier)
-    number = int(node.name[3:])
-    if low.instance.provider == "rawtracepoint":
-        return register_value(low, node, 8 * number)
-    return register_value(low, node, _layout(low).argument(number, node.span))
-
-
-def _stack_argument(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
-    assert isinstance(node, ast.Identifier)
-    layout = _layout(low)
-    stack = register_value(low, node, layout.stack_pointer)
-    space = low.instance.space
-    return low.b.load(low.b.pointer(stack, space), I64, layout.stack_argument_offset(int(node.name[4:])))
-
-
-def _retval(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
-    return register_value(low, node, _layout(low).return_value)
-
-
-def _args_type(resolver: Resolver, node: ast.Identifier) -> Ty:
-    struct = resolver.instance.args
-    if struct is None:
-        message = f"The args builtin can not be used with '{resolver.instance.provider}' probes"
-        raise CompileError(message, node.span)
-    return t.struct_of(struct, "context")
-
-
-def _context_type(resolver: Resolver, node: ast.Identifier) -> Ty:
-    provider = resolver.instance.provider
-    if provider == "tracepoint":
-        raise CompileError("Use args instead of ctx in tracepoint", node.span)
-    if provider not in REGISTERS:
-        raise CompileError(f"The ctx builtin can not be used with '{provider}' probes", node.span)
-    name = "bpf_perf_event_data" if provider in ("profile", "interval", "software", "hardware") else "pt_regs"
-    found = resolver.script.target.type_named("struct", name) if resolver.script.target.has_btf else None
-    return t.pointer_to(found if found is not None else c.VOID, "context")
-
-
-def _context(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
-    return context_of(low, node)
-
-
-def _function_type(resolver: Resolver, node: ast.Identifier) -> Ty:
-    provider = resolver.instance.provider
-    if provider not in ("kprobe", "kretprobe"):
-        raise CompileError(f"The func builtin can not be used with '{provider}' probes", node.span)
-    return t.KSYM
-
-
-def _function(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    assert target is not None
-    place.store(low.b, target.at(0, t.UINT64), _function_address(low, node))
-
-
-def _function_address(low: Lowerer, node: ast.Expr) -> Value:
-    point = low.instance.point
-    if low.instance.provider == "kprobe":
-        return register_value(low, node, _layout(low).program_counter)
-    if low.feature("get_func_ip"):
-        return low.b.helper("get_func_ip", context_of(low, node))
-    if point.is_pattern or not point.function:
-        message = "func in a kretprobe with a wildcard needs bpf_get_func_ip, which this kernel lacks (Linux 5.15)"
-        raise Unsupported(message, node.span)
-    return late(low, "kaddr", point.function, node.span)
-
-
-def stack_type(resolver: Resolver, node: ast.Identifier | ast.Call, mode: str = "", depth: int = STACK_DEPTH) -> Ty:
-    """Return the type of a stack; stacks of different mode or depth are of different types."""
-    kind = "kstack" if node.name == "kstack" else "ustack"
-    mode = mode or resolver.script.config.text("stack_mode")
-    if mode == "build_id" and kind == "kstack":
-        resolver.script.warn("'build_id' stack mode can only be used for ustack. Falling back to 'raw' mode.", node.span)
-        mode = "raw"
-    return Ty(kind, 8 if kind == "kstack" else 16, mode=mode, count=depth)
-
-
-def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    """Put the id of the current stack where it is wanted; a negative one means that it was not captured.
-
-    All stacks of one size share a map: the runtime knows it by the size of its values.
-    """
-    from probee.compiler.lang.bpftrace.lower_record import warn
-    from probee.model.spec import MapSpec, MapType
-
-    assert target is not None
-    b, type = low.b, node.type
-    build_id = type.mode == "build_id"
-    size = (32 if build_id else 8) * max(type.count, 1)  # struct bpf_stack_build_id, or an address
-    name = f"stack_{'ids_' if build_id else ''}{type.count}"
-    if name not in low.unit.maps:
-        entries = low.script.config.number("max_map_keys") * 4
-        flags = BUILD_ID_MAP if build_id else 0
-        low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, size, entries, flags=flags, role="stack")
-    found = b.helper("get_stackid", context_of(low, node), b.map(name), b.const(0 if type.kind == "kstack" else USER_STACK))
-    found = b.resize(found, I64, signed=True)
-    place.store(b, target.at(0, t.INT64), found)
-    message = f"Error reading {type.kind}."
-    low.diamond(b.compare("slt", found, 0), lambda: warn(low, message, node.span), None)
-    if type.kind == "ustack":
-        place.store(b, target.at(8, t.UINT64), process_id(low))
-
-
-def process_number(low: Lowerer, name: str, mode: str) -> Value:
-    """Return pid or tid of the current process, as the initial namespace or as our own one ("curr_ns") numbers it."""
-    b = low.b
-    if mode == "init" or not low.script.options.get("pid_namespace"):
-        both = b.helper(_PID_HELPER)
-        return b.lshr(both, 32) if name == "pid" else b.and_(both, 0xFFFF_FFFF)
-    numbers = b.alloca(8, 8, "struct bpf_pidns_info")  # u32 pid (of the thread), u32 tgid
-    b.zero(numbers, 8)
-    where = late(low, "self_pidns_dev"), late(low, "self_pidns_ino")
-    b.helper("get_ns_current_pid_tgid", *where, numbers, b.const(8))
-    return b.zext(b.load(numbers, I32, 4 if name == "pid" else 0), I64)
-
-
-def process_id(low: Lowerer) -> Value:
-    """Return the current process's id, as the initial namespace numbers it."""
-    return low.b.lshr(low.b.helper("get_current_pid_tgid"), 32)
-
-
-def _stack(resolver: Resolver, node: ast.Identifier) -> Ty:
-    return stack_type(resolver, node)
-
-
-def _user_mode_type(resolver: Resolver, node: ast.Identifier) -> Ty:
-    arch, provider = resolver.script.target.arch, resolver.instance.provider
-    if arch != "x86_64":
-        raise CompileError(f"'usermode' builtin is only supported on x86_64, not on {arch}", node.span)
-    if provider in ("begin", "end"):  # run by our own process
-        node.meaning = Known(1, literal=False)
-    elif provider not in REGISTERS:
-        raise CompileError(f"The usermode builtin can not be used with '{provider}' probes", node.span)
-    return t.UINT8
-
-
-def _user_mode(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
-    """The code segment's privilege level is 3."""
-    level = low.b.and_(register_value(low, node, _layout(low).offset("cs")), 3)
-    return low.b.zext(low.b.compare("eq", level, 3), I64)
 
 
 def _jiffies_type(resolver: Resolver, node: ast.Identifier) -> Ty:
@@ -404,8 +187,8 @@ def _config(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
             place.store(low.b, where, low.b.const(int(value)))
 
 
-
 BUILTINS: dict[str, Builtin] = {
+    **{name: Builtin(*pair) for name, pair in PROBE_BUILTINS.items()},
     "pid": Builtin(_fixed(t.UINT32), lambda low, node, target: process_number(low, "pid", "curr_ns")),
     "tid": Builtin(_fixed(t.UINT32), lambda low, node, target: process_number(low, "tid", "curr_ns")),
     "uid": Builtin(_fixed(t.UINT64), _lower("get_current_uid_gid")),
@@ -419,20 +202,11 @@ BUILTINS: dict[str, Builtin] = {
     "numaid": Builtin(_fixed(t.UINT64), _helper("get_numa_node_id")),
     "rand": Builtin(_fixed(t.UINT64), lambda low, node, target: low.b.and_(low.b.helper("get_prandom_u32"), 0xFFFFFFFF)),
     "jiffies": Builtin(_jiffies_type, _helper("jiffies64")),
-    "usermode": Builtin(_user_mode_type, _user_mode),
     "cpid": Builtin(_fixed(t.UINT64), _child_pid),
     "has_cpid": Builtin(_has_child, lambda low, node, target: None),
     "config": Builtin(_config_type, _config),
     "cgroup": Builtin(_fixed(t.UINT64), _helper("get_current_cgroup_id")),
     "curtask": Builtin(_task_type, _task),
-    "probe": Builtin(_probe_name, known_text),
-    "probetype": Builtin(_probe_type, known_text),
-    "func": Builtin(_function_type, _function),
-    "args": Builtin(_args_type, _context),
-    "ctx": Builtin(_context_type, _context),
-    "retval": Builtin(_need("retval", ("kretprobe", "uretprobe"), "'kretprobe' and 'uretprobe'"), _retval),
-    "argN": Builtin(_argument, _argument_value),
-    "sargN": Builtin(_need("sarg", ("kprobe", "uprobe"), "'kprobe' and 'uprobe'"), _stack_argument),
-    "kstack": Builtin(_stack, capture_stack),
-    "ustack": Builtin(_stack, capture_stack),
+    "kstack": Builtin(plain_stack_type, capture_stack),
+    "ustack": Builtin(plain_stack_type, capture_stack),
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from probee.compiler.ir import type as ir
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, builtin, place
+from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_int, literal_text, text_of
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import REGISTERS, late, process_id, register_value
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
+from probee.compiler.lang.bpftrace.stack import STACK_DEPTH, capture_stack, stack_type
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model import ctype as c
@@ -35,7 +37,7 @@ def _lower_usym(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     """The address, and the process that it means something in."""
     assert target is not None
     place.store(low.b, target.at(0, t.UINT64), low.number(node.args[0]))
-    place.store(low.b, target.at(8, t.UINT64), builtin.process_id(low))
+    place.store(low.b, target.at(8, t.UINT64), process_id(low))
 
 
 def _check_kaddr(resolver: Resolver, node: ast.Call) -> Ty:
@@ -47,7 +49,7 @@ def _check_kaddr(resolver: Resolver, node: ast.Call) -> Ty:
 
 
 def _lower_kaddr(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
-    return builtin.late(low, "kaddr", text_of(node.args[0]), node.span)
+    return late(low, "kaddr", text_of(node.args[0]), node.span)
 
 
 def _check_percpu(resolver: Resolver, node: ast.Call) -> Ty:
@@ -84,7 +86,7 @@ def _lower_percpu(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
 def _check_reg(resolver: Resolver, node: ast.Call) -> Ty:
     arity(node, 1)
     name = literal_text(resolver, node, 0)
-    if resolver.instance.provider not in builtin.REGISTERS:
+    if resolver.instance.provider not in REGISTERS:
         raise CompileError(f"The reg function can not be used with '{resolver.instance.provider}' probes", node.span)
     from probee.probes.register import registers
 
@@ -95,15 +97,14 @@ def _check_reg(resolver: Resolver, node: ast.Call) -> Ty:
 def _lower_reg(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     from probee.probes.register import registers
 
-    return builtin.register_value(low, node, registers(low.script.target.arch).offset(text_of(node.args[0])))
-
+    return register_value(low, node, registers(low.script.target.arch).offset(text_of(node.args[0])))
 
 
 def _check_stack(resolver: Resolver, node: ast.Call) -> Ty:
     """kstack([mode,] [limit])."""
     if len(node.args) > 2:
         raise CompileError("Invalid number of arguments", node.span)
-    mode, depth, rest = "", builtin.STACK_DEPTH, list(node.args)
+    mode, depth, rest = "", STACK_DEPTH, list(node.args)
     if rest and isinstance(rest[0], ast.Identifier):
         mode = rest.pop(0).name  # type: ignore[attr-defined]  # an Identifier
         if mode not in STACK_MODES:
@@ -117,7 +118,7 @@ def _check_stack(resolver: Resolver, node: ast.Call) -> Ty:
             raise CompileError(f"{node.name}: invalid limit value", node.span)
         if depth > MAX_STACK:
             raise CompileError(f"{node.name}([int limit]): limit shouldn't exceed {MAX_STACK}, {depth} given", node.span)
-    return builtin.stack_type(resolver, node, mode, depth)
+    return stack_type(resolver, node, mode, depth)
 
 
 def _check_space(resolver: Resolver, node: ast.Call) -> Ty:
@@ -138,8 +139,8 @@ TABLE = {
     "kaddr": (_check_kaddr, _lower_kaddr),
     "percpu_kaddr": (_check_percpu, _lower_percpu),
     "reg": (_check_reg, _lower_reg),
-    "kstack": (_check_stack, builtin.capture_stack),
-    "ustack": (_check_stack, builtin.capture_stack),
+    "kstack": (_check_stack, capture_stack),
+    "ustack": (_check_stack, capture_stack),
     "kptr": (_check_space, _lower_space),
     "uptr": (_check_space, _lower_space),
 }

@@ -5,15 +5,17 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I64, MAP, pointer
 from probee.compiler.ir.unit import Function, Value
-from probee.compiler.lang.bpftrace import ast, builtin, place
+from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.aggregation import bucket_count
 from probee.compiler.lang.bpftrace.check import arity
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import context_of
 from probee.compiler.lang.bpftrace.lower_map import BUCKETED, kernel_name, key_size, lookup, make_key
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Known, MapInfo, Unresolved
+from probee.compiler.lang.bpftrace.stack import USER_STACK
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
 
@@ -126,8 +128,8 @@ def _stack_length(low: Lowerer, node: ast.Identifier | ast.Call) -> Value:
     """Take the stack once more, into memory of ours: the helper returns how many bytes it has."""
     b, depth = low.b, node.type.count
     memory = place.alloca(b, t.array_of(t.UINT64, max(depth, 1)), "stack")
-    flags = b.const(0 if node.type.kind == "kstack" else builtin.USER_STACK)
-    size = b.helper("get_stack", builtin.context_of(low, node), place.address(b, memory), b.const(8 * depth), flags)
+    flags = b.const(0 if node.type.kind == "kstack" else USER_STACK)
+    size = b.helper("get_stack", context_of(low, node), place.address(b, memory), b.const(8 * depth), flags)
     size = b.resize(size, I64, signed=True)
     result = place.alloca(b, t.INT64)
     place.store(b, result, b.const(0))

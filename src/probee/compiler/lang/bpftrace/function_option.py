@@ -115,7 +115,7 @@ def check_unknown(script: Script) -> None:
 
 
 def _lower(low: Lowerer, node: ast.Call, target: Place | None) -> Value | None:
-    from probee.compiler.lang.bpftrace.builtin import known_text
+    from probee.compiler.lang.bpftrace.lower_context import known_text
 
     assert isinstance(node.meaning, Known)
     if isinstance(node.meaning.value, bytes):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, builtin, place
+from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_text, text_of
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import context_of, late, process_number
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver, known_int
 from probee.compiler.lang.bpftrace.scope import Known
@@ -94,7 +95,7 @@ def _check_override(resolver: Resolver, node: ast.Call) -> Ty:
 
 def _lower_override(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     value = low.number(node.args[0])
-    low.b.helper("override_return", builtin.context_of(low, node), value)
+    low.b.helper("override_return", context_of(low, node), value)
 
 
 def _check_write(resolver: Resolver, node: ast.Call) -> Ty:
@@ -129,7 +130,7 @@ def _check_cgroupid(resolver: Resolver, node: ast.Call) -> Ty:
 
 
 def _lower_cgroupid(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
-    return builtin.late(low, "cgroup_id", text_of(node.args[0]), node.span)
+    return late(low, "cgroup_id", text_of(node.args[0]), node.span)
 
 
 def _check_path(resolver: Resolver, node: ast.Call) -> Ty:
@@ -179,7 +180,7 @@ def _namespace(node: ast.Call) -> str:
 
 
 def _lower_number(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
-    return builtin.process_number(low, node.name, _namespace(node))
+    return process_number(low, node.name, _namespace(node))
 
 
 TABLE = {

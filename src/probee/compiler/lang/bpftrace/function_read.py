@@ -66,7 +66,7 @@ def _lower_str(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     assert target is not None
     b, first = low.b, node.args[0]
     if isinstance(node.meaning, Known):
-        from probee.compiler.lang.bpftrace.builtin import known_text
+        from probee.compiler.lang.bpftrace.lower_context import known_text
 
         known_text(low, node, target)
         return

@@ -353,7 +353,7 @@ def _check_text(resolver: Resolver, node: ast.Call) -> Ty:
 def _lower_text(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     assert target is not None
     if isinstance(node.meaning, Known):
-        from probee.compiler.lang.bpftrace.builtin import known_text
+        from probee.compiler.lang.bpftrace.lower_context import known_text
 
         known_text(low, node, target)
         return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from probee.compiler.ir.type import I32
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, builtin
+from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_text, text_of
 from probee.compiler.lang.bpftrace.function_process import text_action
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import boot_ns, late
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver, known_int
 from probee.compiler.lang.bpftrace.type import Ty
@@ -39,7 +40,7 @@ def _mode(node: ast.Call) -> str:
 def _lower_nsecs(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     mode = _mode(node)
     if mode == "sw_tai":
-        return low.b.add(builtin.boot_ns(low), builtin.late(low, "sw_tai_offset_ns"))
+        return low.b.add(boot_ns(low), late(low, "sw_tai_offset_ns"))
     return low.b.helper({"monotonic": "ktime_get_ns", "boot": "ktime_get_boot_ns", "tai": "ktime_get_tai_ns"}[mode])
 
 

@@ -1,4 +1,4 @@
-"""Typed tree to IR: statements and the dispatch over expressions.
+"""Typed tree to IR: whole bodies and the dispatch over statements and expressions.
 
 A scalar (int, bool, enum, pointer) becomes one IR value: an i64 extended by its type's sign, or a pointer.  Everything else
 is written `into` a Place.  Operators are in lower_value.py, maps in lower_map.py, loops in lower_loop.py, records that go
@@ -19,10 +19,6 @@ from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.scope import Instance, Known, Script, VariableInfo
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, Unsupported
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 
 class Loop:
@@ -91,7 +87,7 @@ class Lowerer:
 
     def filter_pid(self) -> None:
         """Leave at once unless the process is the one that `-p` names."""
-        from probee.compiler.lang.bpftrace.builtin import late
+        from probee.compiler.lang.bpftrace.lower_context import late
 
         b = self.b
         pid = b.lshr(b.helper("get_current_pid_tgid"), 32)
@@ -127,51 +123,15 @@ class Lowerer:
         return node.value
 
     def statement(self, node: ast.Node) -> None:
+        from probee.compiler.lang.bpftrace.lower_statement import STATEMENTS
+
         self.b.span = node.span
-        handler = _STATEMENTS.get(type(node))
+        handler = STATEMENTS.get(type(node))
         if handler is None:
             raise Unsupported(f"{type(node).__name__} is not supported yet", node.span)
         handler(self, node)
 
-    # -- statements
-
-    def _expression_statement(self, node: ast.ExprStatement | ast.Discard) -> None:
-        self.effect(node.value)
-
-    def effect(self, node: ast.Expr) -> None:
-        """Evaluate an expression for its effect."""
-        if isinstance(node, ast.Block):
-            self.block(node)
-            if node.value is not None and not self.b.terminated:
-                self.effect(node.value)
-        elif isinstance(node, (ast.Call, ast.Identifier)) and node.type.kind == "none":
-            from probee.compiler.lang.bpftrace.function import lower_call
-
-            lower_call(self, node, None)
-        elif isinstance(node, (ast.Ternary, ast.IfExpr)) and node.type.kind == "none":
-            self._effect_branches(node)
-        elif isinstance(node, ast.Expansion):
-            self.effect(node.body)
-        elif isinstance(node, ast.Argument):
-            self.effect(node.value)
-        elif node.type.is_scalar:
-            self.value(node)
-        elif node.type.kind != "none" and not node.type.is_aggregation:
-            self.place(node)
-
-    def _effect_branches(self, node: ast.Ternary | ast.IfExpr) -> None:
-        known = known_condition(node.condition)
-        if known is not None:
-            branch = (node.then or node.condition) if known else node.otherwise
-            if branch is not None:
-                self.effect(branch)
-            return
-        then, otherwise = node.then or node.condition, node.otherwise
-        self.diamond(
-            self.condition(node.condition),
-            lambda: self.effect(then),
-            (lambda: self.effect(otherwise)) if otherwise is not None else None,
-        )
+    # -- pieces of lowering
 
     def diamond(self, condition: Value, then: Callable[[], object], otherwise: Callable[[], object] | None) -> None:
         """Emit if/else around two pieces of lowering."""
@@ -187,26 +147,6 @@ class Lowerer:
                     b.jump(end)
         b.at(end)
 
-    def _let(self, node: ast.Let) -> None:
-        info = self._variable_info(node.variable)
-        info.place = None
-        if node.value is not None:
-            self._set(info, node.value)
-        elif info.type is not None:
-            self._clear(self.variable_place(info))
-
-    def _clear(self, target: Place) -> None:
-        if target.type.is_scalar:
-            place.store(self.b, target, self.b.const(0))
-        elif target.type.kind == "string" and target.type.size > place.LONG:
-            place.zero(self.b, target.at(0, t.UINT64))
-        else:
-            place.zero(self.b, target)
-
-    def _variable_info(self, node: ast.Variable) -> VariableInfo:
-        assert isinstance(node.meaning, VariableInfo)
-        return node.meaning
-
     def variable_place(self, info: VariableInfo) -> Place:
         """Return where a variable lives, made at its first use."""
         if info.type is None:
@@ -216,70 +156,6 @@ class Lowerer:
             type = info.type if not info.type.is_int else t.int_of(8, signed=info.type.signed)
             info.place = place.alloca(self.b, type, f"${info.name}")
         return info.place
-
-    def _assign(self, node: ast.Assign) -> None:
-        if isinstance(node.target, ast.Variable):
-            self._set(self._variable_info(node.target), node.value)
-            return
-        from probee.compiler.lang.bpftrace import lower_map
-
-        lower_map.assign(self, node.target, node.value)
-
-    def _set(self, info: VariableInfo, value: ast.Expr) -> None:
-        """Assign to a variable."""
-        assert info.type is not None
-        if info.type.is_scalar:
-            place.store(self.b, self.variable_place(info), self.convert(self.value(value), value.type, info.type))
-        elif mentions(value, info):
-            temporary = place.alloca(self.b, info.type)
-            self.into(value, temporary, padded=False)
-            place.copy(self.b, self.variable_place(info), temporary, padded=False)
-        else:
-            self.into(value, self.variable_place(info), padded=False)
-
-    def _if(self, node: ast.If) -> None:
-        otherwise = node.otherwise
-        known = known_condition(node.condition)
-        if known is not None:
-            if known:
-                self.block(node.then)
-            elif otherwise is not None:
-                self._else(otherwise)
-            return
-        condition = self.condition(node.condition)
-        self.diamond(condition, lambda: self.block(node.then), (lambda: self._else(otherwise)) if otherwise else None)
-
-    def _else(self, node: ast.Block | ast.If) -> None:
-        if isinstance(node, ast.Block):
-            self.block(node)
-        else:
-            self.statement(node)
-
-    def _loop(self, node: ast.While | ast.Unroll | ast.For) -> None:
-        from probee.compiler.lang.bpftrace import lower_loop
-
-        lower_loop.lower(self, node)
-
-    def _break(self, node: ast.Break) -> None:
-        self._leave_loop(self.loops[-1].end, 1)
-
-    def _continue(self, node: ast.Continue) -> None:
-        self._leave_loop(self.loops[-1].next, 0)
-
-    def _leave_loop(self, target: Block | None, status: int) -> None:
-        """Jump, or in a callback return: 1 stops the iteration, 0 goes on."""
-        if target is not None:
-            self.b.jump(target)
-        else:
-            self.b.return_(self.b.const(status))
-
-    def _return(self, node: ast.Return) -> None:
-        if self.instance.returns is not None:
-            from probee.compiler.lang.bpftrace.subprogram import return_value
-
-            self.leave(return_value(self, node))
-            return
-        self.leave(self.value(node.value) if node.value is not None else None)
 
     # -- expressions
 
@@ -393,30 +269,3 @@ def _inside(source: Ty, target: Ty) -> bool:
     if source.kind == "bool" or (source.signed == target.signed and source.size <= target.size):
         return True
     return not source.signed and target.signed and source.size < target.size
-
-
-def mentions(node: ast.Expr, info: VariableInfo) -> bool:
-    """True when a variable is read in an expression (so that it must not be overwritten while that is evaluated)."""
-    return any(isinstance(n, ast.Variable) and getattr(n, "meaning", None) is info for n in ast.walk(node))
-
-
-def known_condition(node: ast.Expr) -> bool | None:
-    """Return the truth of a constant condition."""
-    meaning = node.meaning
-    return bool(meaning.value) if isinstance(meaning, Known) else None
-
-
-_STATEMENTS: dict[type, Callable[[Lowerer, Any], None]] = {
-    ast.ExprStatement: Lowerer._expression_statement,
-    ast.Discard: Lowerer._expression_statement,
-    ast.Let: Lowerer._let,
-    ast.Assign: Lowerer._assign,
-    ast.If: Lowerer._if,
-    ast.While: Lowerer._loop,
-    ast.Unroll: Lowerer._loop,
-    ast.For: Lowerer._loop,
-    ast.Break: Lowerer._break,
-    ast.Continue: Lowerer._continue,
-    ast.Return: Lowerer._return,
-    ast.Block: Lowerer.block,
-}

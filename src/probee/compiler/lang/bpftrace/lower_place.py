@@ -31,7 +31,7 @@ def _identifier_place(low: Lowerer, node: ast.Identifier) -> Place | None:
     """`args` lies in the program's context."""
     if node.type.kind != "struct":
         return None
-    from probee.compiler.lang.bpftrace.builtin import context_of
+    from probee.compiler.lang.bpftrace.lower_context import context_of
 
     return Place(context_of(low, node), 0, node.type)
 

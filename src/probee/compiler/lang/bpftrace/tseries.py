@@ -8,9 +8,10 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, builtin
+from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace.check import literal_int, literal_text
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import boot_ns, late
 from probee.compiler.lang.bpftrace.lower_map import make_key, read, slot_for
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import MapInfo
@@ -84,7 +85,7 @@ def _now(low: Lowerer) -> Value:
     info = low.script.maps.get(name.removeprefix("@")) if name else None
     if info is not None and info.value is not None and not info.keyed:
         return read(low, ast.MapRef(low.b.span, info.name))
-    return low.b.add(builtin.boot_ns(low), builtin.late(low, "sw_tai_offset_ns"))
+    return low.b.add(boot_ns(low), late(low, "sw_tai_offset_ns"))
 
 
 def _join(low: Lowerer, function: str, where: Value, number: Value, now: Value, *, signed: bool) -> None:
