@@ -21,6 +21,10 @@ def field(resolver: Resolver, node: ast.Field) -> Ty:
         found = next((f for f in type.fields if f.name == node.name), None)
         if found is None:
             raise UnknownName(f"Record does not contain a field named '{node.name}'", node.span)
+        if isinstance(node.operand.meaning, Known):
+            from probee.compiler.lang.bpftrace.type_info import known_field
+
+            node.meaning = Known(known_field(node.operand, node.name))
         return found.type
     if type.kind != "struct" or type.ctype is None:
         raise TypeMismatch(f"Can not access field '{node.name}' on expression of type '{operand}'", node.span)
@@ -112,12 +116,12 @@ def dereference(resolver: Resolver, node: ast.Deref) -> Ty:
 
 def sizeof(resolver: Resolver, node: ast.SizeOf) -> Ty:
     operand = node.operand
-    type = _subject(resolver, operand)
+    type = subject(resolver, operand)
     node.meaning = Known(type.size)
     return t.UINT64
 
 
-def _subject(resolver: Resolver, operand: ast.Expr | ast.TypeName) -> Ty:
+def subject(resolver: Resolver, operand: ast.Expr | ast.TypeName) -> Ty:
     """Return the type that is named, or the type of the expression: a bare name may be either."""
     if isinstance(operand, ast.TypeName):
         return resolver.type_of_name(operand)
@@ -128,8 +132,7 @@ def _subject(resolver: Resolver, operand: ast.Expr | ast.TypeName) -> Ty:
 
 
 def offsetof(resolver: Resolver, node: ast.OffsetOf) -> Ty:
-    subject = node.subject
-    type = _subject(resolver, subject)
+    type = subject(resolver, node.subject)
     if type.kind == "pointer":
         type = t.pointee(type)
     offset = 0

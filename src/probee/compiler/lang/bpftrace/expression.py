@@ -112,6 +112,12 @@ def _comptime(resolver: Resolver, node: ast.Comptime) -> Ty:
     return type
 
 
+def _type_info(resolver: Resolver, node: ast.TypeInfo) -> Ty:
+    from probee.compiler.lang.bpftrace.type_info import resolve
+
+    return resolve(resolver, node)
+
+
 # -- branches and blocks
 
 
@@ -229,6 +235,7 @@ EXPRESSIONS: dict[type, Callable[[Resolver, Any], Ty]] = {
     ast.SizeOf: access.sizeof,
     ast.OffsetOf: access.offsetof,
     ast.Comptime: _comptime,
+    ast.TypeInfo: _type_info,
     ast.Tuple: _tuple,
     ast.Record: _record,
     ast.Block: _block,

@@ -144,6 +144,12 @@ def _write_comptime(low: Lowerer, node: ast.Comptime, target: Place, padded: boo
     return True
 
 
+def _write_type_info(low: Lowerer, node: ast.TypeInfo, target: Place, padded: bool) -> bool:
+    from probee.compiler.lang.bpftrace.type_info import write
+
+    return write(low, node, target, padded)
+
+
 WRITERS: dict[type, Callable[[Lowerer, Any, Place, bool], bool]] = {
     ast.StringLiteral: _write_string,
     ast.Positional: _write_string,
@@ -161,4 +167,5 @@ WRITERS: dict[type, Callable[[Lowerer, Any, Place, bool], bool]] = {
     ast.Expansion: _write_expansion,
     ast.Argument: _write_argument,
     ast.Comptime: _write_comptime,
+    ast.TypeInfo: _write_type_info,
 }

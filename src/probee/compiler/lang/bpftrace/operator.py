@@ -164,10 +164,12 @@ def _memory_binary(node: ast.Binary, left: Ty, right: Ty) -> Ty:
         raise _mismatch(node, left, right) if node.op not in COMPARISONS else TypeMismatch(
             f"The {node.op} operator can not be used on expressions of types {left}, {right}", node.span
         )
-    if left.kind == right.kind == "string" or _text_and_bytes(left, right):
+    if left.kind == right.kind or _text_and_bytes(left, right):
         values = literal(node.left), literal(node.right)
         if isinstance(values[0], bytes) and isinstance(values[1], bytes):
             node.meaning = Known((values[0] == values[1]) == (node.op == "=="))
+            return t.BOOL
+    if left.kind == right.kind == "string" or _text_and_bytes(left, right):
         return t.BOOL
     if left.kind == right.kind == "array" and left.element is not None and right.element is not None:
         if left.count != right.count:

@@ -108,3 +108,20 @@ def test_an_index_out_of_bounds_reads_zero_and_says_so() -> None:
     done = run("begin { $a = (int8[4])0x04030201; $i = 4; print($a[$i]); }")
     assert done.out == "0\n"
     assert "Array access out of bounds. This can lead to unexpected results." in done.err
+
+
+TYPE_INFO = [
+    ("$x = 1; print(typeinfo($x));", "{ .btf_id = 0, .base_type = int, .full_type = int8 }\n"),
+    ('print(typeinfo("abc").full_type); print(typeinfo((uint8)1).base_type);', "string[4]\nint\n"),
+    ("print((1, typeinfo(kstack)));", "(1, { .btf_id = 0, .base_type = kstack, .full_type = kstack_bpftrace_127 })\n"),
+    ('printf("%s\\n", typeinfo(struct task_struct *).full_type);', "struct task_struct *\n"),
+    ("print(typeinfo(1) == typeinfo(2)); print(typeinfo(1) != typeinfo(true));", "true\ntrue\n"),
+    ('$x = "xyz"; if comptime (typeinfo($x) == typeinfo("abc")) { $x = "foo"; } else { $x = 2; } print($x);', "foo\n"),
+    ('if comptime (typeinfo(1).base_type == "int") { print(1); } else { fail("no number"); }', "1\n"),
+    ('$x = 1; print(typeinfo($x) == (btf_id = 0, base_type = "int", full_type = "int8"));', "true\n"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TYPE_INFO)
+def test_what_a_type_is_can_be_asked(text: str, expected: str) -> None:
+    assert run_script("config = { unstable_typeinfo = enable } begin { " + text + " }") == expected

@@ -38,6 +38,7 @@ IN_BEGIN = [
     ("print((nope)5);", "nope", 'Cannot resolve unknown type "nope"'),
     ("$t = (1, 2); print($t.5);", "$t.5", "Invalid tuple index: 5. Found 2 elements in tuple."),
     ("$r = (a = 1); print($r.b);", "$r.b", "Record does not contain a field named 'b'"),
+    ("print(typeinfo(1));", "typeinfo(1)", "typeinfo feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_typeinfo=enable"),
     # operators
     ('print("a" + "b");', '"a" + "b"', "The + operator can not be used on expressions of types string[2], string[2]"),
     ('print("a" < "b");', '"a" < "b"', "The < operator can not be used on expressions of types string[2], string[2]"),
