@@ -15,6 +15,7 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import VariableInfo
+from probee.errors import CompileError
 from probee.model import ctype as c
 
 TYPE_CHECKING = False
@@ -76,6 +77,8 @@ def _index_place(low: Lowerer, node: ast.Index) -> Place | None:
         base = low.place(node.operand)
     size = node.type.size
     if known is not None:
+        if type.kind == "string" and known >= type.size:  # only known now: variables grow
+            raise CompileError(f"the index {known} is out of bounds for array of size {type.size}", node.span)
         return base.at(known * size, node.type)
     return _dynamic_index(low, node, base, size)
 

@@ -6,7 +6,7 @@ from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.scope import Script
 from probee.compiler.lang.bpftrace.type import Ty
-from probee.errors import CompileError, UnknownName
+from probee.errors import CompileError, UnknownName, make_span, span_range
 from probee.model import ctype as c
 
 NO_BTF = "types of the kernel come from BTF (CONFIG_DEBUG_INFO_BTF), which this one lacks: define the type in the script"
@@ -15,7 +15,11 @@ NO_BTF = "types of the kernel come from BTF (CONFIG_DEBUG_INFO_BTF), which this 
 def resolve_type(script: Script, name: ast.TypeName, space: str) -> Ty:
     """Return the type; pointers point into `space`.  `typeof` is the resolver's: it needs expressions."""
     if isinstance(name, ast.PointerType):
-        return t.pointer_to(_pointee(script, name.target, space), space)
+        try:
+            return t.pointer_to(_pointee(script, name.target, space), space)
+        except UnknownName as error:
+            error.span = make_span(span_range(error.span)[0], span_range(name.span)[1])
+            raise
     if isinstance(name, ast.ArrayType):
         return _array(script, name, space)
     assert isinstance(name, ast.NamedType)
@@ -42,7 +46,7 @@ def _pointee(script: Script, name: ast.TypeName, space: str) -> c.CType | Ty:
         target = _pointee(script, name.target, space)
         return c.PointerType(target) if isinstance(target, c.CType) else t.pointer_to(target, space)
     if isinstance(name, ast.NamedType) and (name.tag or name.name not in t.NAMED):
-        return named_ctype(script, name, incomplete=True)
+        return named_ctype(script, name)
     if isinstance(name, ast.NamedType) and name.name == "void":
         return c.VOID
     return resolve_type(script, name, space)
@@ -66,8 +70,6 @@ def named_ctype(script: Script, name: ast.NamedType, *, incomplete: bool = False
     if incomplete and name.tag in ("struct", "union"):
         return c.ForwardType(name.tag, name.name)
     what = f"{name.tag} {name.name}" if name.tag else name.name
-    if name.tag in ("struct", "union"):
-        raise _unknown(script, f"Unknown struct/union: '{what}'", name.span)
     raise _unknown(script, f'Cannot resolve unknown type "{what}"', name.span)
 
 
