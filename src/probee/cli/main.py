@@ -16,7 +16,6 @@ SUBCOMMANDS = {
     "list": "list",
     "target": "target",
     "build": "build",
-    "explain": "explain",
 }
 _OUTPUT_FAILED = (5, 9, 27, 28, 122)  # EIO, EBADF, EFBIG, ENOSPC, EDQUOT: a write(2) of output that fails, with no file named
 
