@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import sys
 
+import pytest
+
 from probee.lab import Guest
 from session import ROOT
 
@@ -24,6 +26,7 @@ SUITES = {
 }
 
 
+@pytest.mark.timeout(1600)
 def test_the_kernel_suite_passes_in_the_guest(guest: Guest) -> None:
     family = re.match(r"\d+\.\d+", guest.version)
     assert family is not None

@@ -47,7 +47,7 @@ def qemus_of(pid: int) -> list[int]:
                 line = file.read()
         except OSError:
             continue
-        if int(fields[1]) == pid and b"qemu" in line and fields[0] != "Z":
+        if int(fields[1]) == pid and b"qemu" in line and b"-kernel" in line and fields[0] != "Z":
             found.append(int(name))
     return found
 
@@ -260,9 +260,11 @@ def test_a_boot_that_takes_too_long_is_given_up():
 def test_a_runner_that_is_killed_takes_its_guest_along():
     code = "from probee.lab import Guest; Guest(accel='tcg').run('sleep 1000')"
     with subprocess.Popen([sys.executable, "-c", code]) as runner:
-        assert wait_until(lambda: bool(qemus_of(runner.pid)))
-        (qemu,) = qemus_of(runner.pid)
-        runner.kill()
+        try:
+            assert wait_until(lambda: bool(qemus_of(runner.pid)))
+            (qemu,) = qemus_of(runner.pid)
+        finally:
+            runner.kill()
         assert wait_until(lambda: not os.path.exists(f"/proc/{qemu}"))
 
 

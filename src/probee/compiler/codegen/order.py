@@ -6,6 +6,7 @@ placed after what stays in it, so that live ranges are short and most jumps fall
 
 from __future__ import annotations
 
+from probee.compiler.ir.dominance import immediate_dominators
 from probee.compiler.ir.unit import Block, Function
 
 
@@ -16,7 +17,7 @@ class Order:
 
     def __init__(self, function: Function) -> None:
         blocks = _reverse_postorder(function.entry, {})
-        depth = _loop_depths(blocks, _dominators(blocks))
+        depth = _loop_depths(blocks, immediate_dominators(blocks))
         if any(depth):
             known = {block: depth[index] for index, block in enumerate(blocks)}
             blocks = _reverse_postorder(function.entry, known)
@@ -53,35 +54,6 @@ def _pending(block: Block, depth: dict[Block, int]) -> list[Block]:
     if depth and len(successors) == 2 and depth[successors[1]] > depth[successors[0]]:
         successors.reverse()
     return successors
-
-
-def _dominators(blocks: list[Block]) -> list[int]:
-    """Return the immediate dominator of each block, as indices in reverse postorder (Cooper, Harvey and Kennedy)."""
-    index = {block: number for number, block in enumerate(blocks)}
-    incoming = [[index[p] for p in block.predecessors if p in index] for block in blocks]
-    idom = [-1] * len(blocks)
-    idom[0] = 0
-    changed = True
-    while changed:
-        changed = False
-        for number in range(1, len(blocks)):
-            best = -1
-            for other in incoming[number]:
-                if idom[other] >= 0:
-                    best = other if best < 0 else _meet(idom, best, other)
-            if best != idom[number]:
-                idom[number] = best
-                changed = True
-    return idom
-
-
-def _meet(idom: list[int], left: int, right: int) -> int:
-    while left != right:
-        while left > right:
-            left = idom[left]
-        while right > left:
-            right = idom[right]
-    return left
 
 
 def _loop_depths(blocks: list[Block], idom: list[int]) -> list[int]:

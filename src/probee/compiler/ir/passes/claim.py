@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
-from probee.compiler.ir.passes.dominance import immediate_dominators, meet, reverse_postorder
+from probee.compiler.ir.dominance import immediate_dominators, meet, reverse_postorder
 from probee.compiler.ir.type import I32, I64, VOID, pointer
 from probee.compiler.ir.unit import Block, Function, Program, Unit, Value, connect, replace
 from probee.errors import CompileError

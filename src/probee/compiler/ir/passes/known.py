@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.dominance import children, immediate_dominators, reverse_postorder
+from probee.compiler.ir.dominance import children, immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.fact import Facts
 from probee.compiler.ir.type import BOOL
 from probee.compiler.ir.unit import Block, Function, Unit, Value

@@ -8,8 +8,8 @@ another CPU may have given the entry to another key by now.  Followed along bloc
 from __future__ import annotations
 
 from probee.compiler.ir import op
+from probee.compiler.ir.dominance import reverse_postorder
 from probee.compiler.ir.passes import known
-from probee.compiler.ir.passes.dominance import reverse_postorder
 from probee.compiler.ir.passes.effect import READS, TELLING, WRITES, escaped_slots, locate
 from probee.compiler.ir.type import Type
 from probee.compiler.ir.unit import Block, Function, Unit, Value, replace

@@ -9,9 +9,9 @@ them where they are used.
 from __future__ import annotations
 
 from probee.compiler.ir import op
+from probee.compiler.ir.dominance import children, immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.bounds import Bounds
 from probee.compiler.ir.passes.convert import RULES
-from probee.compiler.ir.passes.dominance import children, immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.effect import CONSTANT, escaped_slots
 from probee.compiler.ir.passes.forward import Known
 from probee.compiler.ir.passes.width import width_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.dominance import immediate_dominators, reverse_postorder
+from probee.compiler.ir.dominance import immediate_dominators, reverse_postorder
 from probee.compiler.ir.passes.promote import Promotion
 from probee.compiler.ir.passes.simplify import remove_edge
 from probee.compiler.ir.type import VOID, Type, pointer

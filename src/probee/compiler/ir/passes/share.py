@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.dominance import reverse_postorder
+from probee.compiler.ir.dominance import reverse_postorder
 from probee.compiler.ir.unit import Function, Slot, Value, connect, replace
 
 # operations whose pointer arguments are only used, not kept

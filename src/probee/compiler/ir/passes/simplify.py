@@ -7,7 +7,7 @@ a block of its own where a loop begins behind it, since `non_null` must be domin
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.dominance import loop_headers, reverse_postorder
+from probee.compiler.ir.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.type import VOID
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, replace
 

@@ -9,8 +9,8 @@ again: a proof behind it is then one proof per way.
 from __future__ import annotations
 
 from probee.compiler.ir import op
+from probee.compiler.ir.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.passes.constant import evaluate
-from probee.compiler.ir.passes.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.passes.fact import Facts
 from probee.compiler.ir.passes.known import learn_edge, walk
 from probee.compiler.ir.passes.reroute import Crossing, Proofs, reroute

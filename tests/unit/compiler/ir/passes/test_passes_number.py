@@ -8,8 +8,8 @@ from ir_generator import random_input, random_unit
 from ir_interpreter import IrMachine
 from ir_passes import ZERO, Draft, assert_same, each, ops
 from probee.compiler.ir import op
+from probee.compiler.ir.dominance import reverse_postorder
 from probee.compiler.ir.passes import dce, number, promote
-from probee.compiler.ir.passes.dominance import reverse_postorder
 from probee.compiler.ir.passes.width import width_of
 from probee.compiler.ir.type import I8, I32, I64, pointer
 from probee.compiler.ir.unit import FieldAccess, Value, connect

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.dominance import children, immediate_dominators, loop_headers, reverse_postorder
+from probee.compiler.ir.dominance import children, immediate_dominators, loop_headers, reverse_postorder
 from probee.compiler.ir.type import BOOL, I64, VOID, pointer
 from probee.compiler.ir.unit import Block, Function, Value, connect
 

@@ -1,4 +1,4 @@
-"""Block orders and dominators, for the passes that need them (no pass itself).
+"""Block orders and dominators, for passes and code generation.
 
 All are computed from successors and predecessors as `connect` left them, without recursion, in near-linear time (Cooper,
 Harvey and Kennedy, "A Simple, Fast Dominance Algorithm").
