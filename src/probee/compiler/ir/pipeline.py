@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from probee.compiler.ir.passes import combine, dce, deadstore, lookup, number, promote, simplify, thread, widen
+from probee.compiler.ir.passes import combine, dce, deadstore, lookup, number, promote, simplify, thread, unroll, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Function, Unit, connect
@@ -67,13 +67,16 @@ def _observer(after: Observer | None) -> Observer:
 
 def _clean(functions: list[Function], unit: Unit, see: Observer) -> None:
     """Run the cleaning passes, again over the functions where that may find more."""
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         again: dict[Function, None] = {}
         for name, run, repeats in CLEANING:
             changed = [function for function in functions if run(function, unit)]
             if repeats:
                 again.update(dict.fromkeys(changed))
             see(name, unit)
+        if not turn:
+            again.update(dict.fromkeys(function for function in functions if unroll.run(function, unit)))
+            see("unroll", unit)
         functions = list(again)
         if not functions:
             break

@@ -103,12 +103,12 @@ def reroute(function: Function, crossings: list[Crossing]) -> None:
     for block in function.blocks:
         if proofs:
             block.values = [value for value in block.values if value not in proofs]
-        _load_from_slots(block, instead)
+        load_from_slots(block, instead)
     for block in function.blocks:
         for phi in block.values:
             if phi.op != op.PHI:
                 break
-            _load_for_phi(block, phi, instead)
+            load_for_phi(block, phi, instead)
     connect(function)
     if slots:
         Promotion(function, slots).run()
@@ -172,7 +172,7 @@ def _prove_at_crossing(function: Function, crossing: Crossing, instead: dict[Val
     function.blocks.append(edge)
 
 
-def _load_from_slots(block: Block, instead: dict[Value, Value]) -> None:
+def load_from_slots(block: Block, instead: dict[Value, Value]) -> None:
     """Let what is not a phi take slots' contents, loaded once at the block's head."""
     loads: dict[Value, Value] = {}
     for value in block.values:
@@ -188,7 +188,7 @@ def _load_from_slots(block: Block, instead: dict[Value, Value]) -> None:
         block.values[head:head] = loads.values()
 
 
-def _load_for_phi(block: Block, phi: Value, instead: dict[Value, Value]) -> None:
+def load_for_phi(block: Block, phi: Value, instead: dict[Value, Value]) -> None:
     """Let a phi take slots' contents, loaded at the end of the predecessor."""
     for index, arg in enumerate(phi.args):
         if arg in instead:

@@ -1,0 +1,140 @@
+"""Unrolls small loops whose number of turns is a small constant: each turn becomes code of its own, which folds.
+
+The number of turns is found by running what the loop's condition is computed from.  Other ways
+out (break) stay.  A loop that is too large is left to run: the verifier walks each turn either way.  turn.py rewrites.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.ir import op
+from probee.compiler.ir.dominance import loop_headers, reverse_postorder
+from probee.compiler.ir.passes.constant import evaluate, signed
+from probee.compiler.ir.passes.turn import Loop, leaving, write_out
+from probee.compiler.ir.unit import Block, Function, Unit, Value
+
+MOST_TURNS = 32
+MOST_VALUES = 128  # of all turns together, as they are before they fold
+_COUNTER = 3  # values of a turn that surely go: the counter's increment, its comparison, the branch
+_FREE = frozenset((op.CONST, op.PHI, op.JUMP))
+_DEEPEST = 12  # how far back a condition is followed
+
+
+def run(function: Function, unit: Unit) -> bool:
+    """Unroll every loop that is small enough, inner ones first; return whether there was one."""
+    changed = False
+    while any(_counts(block) for block in function.blocks):
+        loop = _find(function)
+        if loop is None:
+            break
+        write_out(function, loop)
+        changed = True
+    return changed
+
+
+def _counts(block: Block) -> bool:
+    """Return whether a phi of the block is computed from itself."""
+    for phi in block.values:
+        if phi.op != op.PHI:
+            return False
+        if any(phi in arg.args for arg in phi.args):
+            return True
+    return False
+
+
+def _find(function: Function) -> Loop | None:
+    """Return a loop with no loop in it that can be unrolled."""
+    order = reverse_postorder(function)
+    headers = loop_headers(order)
+    number = {block: index for index, block in enumerate(order)}
+    for header in reversed(order):
+        if header in headers and _counts(header):
+            latches = [before for before in header.predecessors if number[before] >= number[header]]
+            loop = Loop(header, latches, sorted(_between(header, latches), key=lambda block: number[block]))
+            if not headers.intersection(loop.blocks[1:]) and _is_plain(function, loop) and _is_small(loop):
+                return loop
+    return None
+
+
+def _between(header: Block, latches: list[Block]) -> list[Block]:
+    """Return the blocks of a loop."""
+    found = [header]
+    work = list(latches)
+    while work:
+        block = work.pop()
+        if block not in found:
+            found.append(block)
+            work += block.predecessors
+    return found
+
+
+def _is_plain(function: Function, loop: Loop) -> bool:
+    """Return whether the loop is entered at its header only, and numbers are all that leaves it."""
+    inside = set(loop.blocks)
+    if function.entry in inside or not loop.entry:
+        return False
+    for block in loop.blocks:
+        ways = block.successors
+        if len(set(ways)) < len(ways) or (block is not loop.header and any(each not in inside for each in block.predecessors)):
+            return False
+    return all(value.type.is_int for value in leaving(function, loop))
+
+
+# -- counting
+
+
+def _is_small(loop: Loop) -> bool:
+    """Find the branch that counts, and the turns that it allows; return whether they are few and small."""
+    values = [value for block in loop.blocks for value in block.values if value.op not in _FREE]
+    size = sum(1 + len(value.args) * (value.op == op.HELPER) for value in values)
+    most = min(MOST_TURNS, MOST_VALUES // max(1, size - _COUNTER))
+    for test in (loop.header, loop.latches[0]) if len(loop.latches) == 1 else (loop.header,):
+        if loop.exit_of(test) is not None:
+            turns = _count(loop, test, most)
+            if turns is not None:
+                loop.test, loop.turns = test, turns
+                return True
+    return False
+
+
+def _count(loop: Loop, test: Block, most: int) -> int | None:
+    """Return how many times the test says to stay, None when that is not known or more than `most`."""
+    back = [index for index in range(len(loop.header.predecessors)) if index not in loop.entry]
+    last = test.values[-1]
+    numbers = {phi: _agreed(phi, loop.entry, {}) for phi in loop.phis}
+    for turn in range(most + 1):
+        holds = _number(last.args[0], numbers, _DEEPEST)
+        if holds is None:
+            return None
+        if last.attr[0 if holds else 1] not in loop.blocks:
+            return turn
+        numbers = {phi: _agreed(phi, back, dict(numbers)) for phi in loop.phis}
+    return None
+
+
+def _agreed(phi: Value, indices: list[int], numbers: dict[Value, int | None]) -> int | None:
+    """Return the number that a phi takes on all of some edges, None when that is not known."""
+    first = phi.args[indices[0]]
+    return _number(first, numbers, _DEEPEST) if all(phi.args[index] is first for index in indices) else None
+
+
+def _number(value: Value, numbers: dict[Value, int | None], deepest: int) -> int | None:
+    """Return the number that a value is in this turn, None when that is not known."""
+    if value.op == op.CONST:
+        return int(value.attr)
+    if value not in numbers:
+        numbers[value] = None
+        args = [_number(arg, numbers, deepest - 1) for arg in value.args] if deepest and value.op in _EVALUATED else []
+        known = [arg for arg in args if arg is not None]
+        if known and len(known) == len(args):
+            numbers[value] = _result(value, known)
+    return numbers[value]
+
+
+_EVALUATED = op.ARITHMETIC | op.COMPARISONS | {op.ZEXT, op.SEXT, op.TRUNC}
+
+
+def _result(value: Value, args: list[int]) -> int:
+    bits = value.args[0].type.bits
+    if len(args) == 2:
+        return evaluate(value.op, args[0], args[1], bits)
+    return (signed(args[0], bits) if value.op == op.SEXT else args[0]) & ((1 << value.type.bits) - 1)
