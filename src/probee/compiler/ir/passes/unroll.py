@@ -9,12 +9,14 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.passes.constant import evaluate, signed
+from probee.compiler.ir.passes.effect import FAR
 from probee.compiler.ir.passes.turn import Loop, leaving, write_out
 from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 MOST_TURNS = 32
-MOST_VALUES = 128  # of all turns together, as they are before they fold
+MOST_VALUES = 128  # instructions of all turns together, about, before they fold; half when later turns may not run
 _COUNTER = 3  # values of a turn that surely go: the counter's increment, its comparison, the branch
+_PROBE_READ = 6  # instructions of a load from far memory
 _FREE = frozenset((op.CONST, op.PHI, op.JUMP))
 _DEEPEST = 12  # how far back a condition is followed
 
@@ -84,9 +86,9 @@ def _is_plain(function: Function, loop: Loop) -> bool:
 
 def _is_small(loop: Loop) -> bool:
     """Find the branch that counts, and the turns that it allows; return whether they are few and small."""
-    values = [value for block in loop.blocks for value in block.values if value.op not in _FREE]
-    size = sum(1 + len(value.args) * (value.op == op.HELPER) for value in values)
-    most = min(MOST_TURNS, MOST_VALUES // max(1, size - _COUNTER))
+    size = sum(_size(value) for block in loop.blocks for value in block.values)
+    n_ways_out = sum(way not in loop.blocks for block in loop.blocks for way in block.successors)
+    most = min(MOST_TURNS, (MOST_VALUES if n_ways_out == 1 else MOST_VALUES // 2) // max(1, size - _COUNTER))
     for test in (loop.header, loop.latches[0]) if len(loop.latches) == 1 else (loop.header,):
         if loop.exit_of(test) is not None:
             turns = _count(loop, test, most)
@@ -94,6 +96,13 @@ def _is_small(loop: Loop) -> bool:
                 loop.test, loop.turns = test, turns
                 return True
     return False
+
+
+def _size(value: Value) -> int:
+    """Return about how many instructions a value becomes."""
+    if value.op == op.HELPER:
+        return 1 + len(value.args)
+    return _PROBE_READ if value.op == op.LOAD and value.args[0].type.space in FAR else int(value.op not in _FREE)
 
 
 def _count(loop: Loop, test: Block, most: int) -> int | None:
