@@ -63,14 +63,17 @@ def _read(path: str) -> bytes:
     return data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
 
 
-def object_for(script: Script, options: Options) -> ObjectSpec | None:
-    """Return the compiled object of a script; None when options asked to be shown something instead."""
+def object_for(script: Script, options: Options, *, portable: bool = False) -> ObjectSpec | None:
+    """Return the compiled object of a script; None when options asked to be shown something instead.
+
+    A `portable` one is for other kernels, too.
+    """
     if script.bundle:
         from probee.formats.bundle import read_bundle
 
         return read_bundle(script.bundle)
     try:
-        return _object_for(script, options)
+        return _object_for(script, options, portable)
     except CompileError as error:
         raise error.at(Source(script.name, script.text)) from None
     except PermissionMissing as error:
@@ -80,8 +83,9 @@ def object_for(script: Script, options: Options) -> ObjectSpec | None:
         raise
 
 
-def _object_for(script: Script, options: Options) -> ObjectSpec | None:
+def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec | None:
     chosen = compile_options(script, options)
+    chosen["local"] = not (portable or options.target or options.btf)
     special = options.target or options.btf or options.emit or options.debug or options.no_cache
     path = "" if special else _cache_path(script, chosen)
     cached = _cached(path) if path else None
@@ -169,8 +173,9 @@ def target_for(options: Options) -> Any:
 
 def probes_of(script: Script, options: Options, target: Any) -> list[Any]:
     """Return the probes of a script (probes.probe.Probe), patterns expanded; raises CompileError."""
+    from probee.compiler.lang.bpftrace.instance import find_probes
     from probee.compiler.lang.bpftrace.program import Options as LanguageOptions
-    from probee.compiler.lang.bpftrace.program import find_probes, read
+    from probee.compiler.lang.bpftrace.program import read
 
     source = Source(script.name, script.text)
     chosen = LanguageOptions(parameters=tuple(script.parameters), unsafe=options.unsafe, includes=tuple(options.include))

@@ -23,8 +23,9 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
     """Compile a bpftrace script for a target.
 
     `options`: name (of the text in messages), parameters (positional), named (the script's own, "--name=value"), unsafe,
-    has_pid, has_child, pid_namespace (true when ours is not the initial one), warning_level (2: also failing lookups),
-    environment (the BPFTRACE_* variables).  `after(stage, unit)` sees the unit as lowered ("lower") and after each pass.
+    mode ("test", "bench", else ""), has_pid, has_child, pid_namespace (true when ours is not the initial one), warning_level
+    (2: also failing lookups), environment (the BPFTRACE_* variables).  `after(stage, unit)` sees the unit as lowered
+    ("lower") and after each pass.
     Raises CompileError, which knows its place in the text.
     """
     from probee.compiler.codegen.generate import generate_object
@@ -34,6 +35,8 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
     source = Source(options.get("name", "stdin"), text)
     try:
         unit = lower(source, target, options)
+        if options.get("local"):
+            unit.options["local"] = True
         if after is not None:
             after("lower", unit)
         unit = optimise(unit, after=after)
@@ -59,5 +62,6 @@ def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
         warning_level=int(options.get("warning_level", 1)),
         pid_namespace=bool(options.get("pid_namespace")),
         environment=options.get("environment") or {},
+        mode=str(options.get("mode") or ""),
     )
     return lower_script(source, target, chosen)

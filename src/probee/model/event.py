@@ -157,6 +157,35 @@ class Lost(Event):
         self.reason = reason
 
 
+class TestResult(Event):
+    """What a test probe gave: test number `index` of `names`; `said` are the events of its run, `passed` those up to now."""
+
+    __slots__ = ("duration_ns", "index", "names", "passed", "said")
+    kind = "test_result"
+
+    def __init__(
+        self, names: tuple[str, ...], index: int, duration_ns: int, passed: tuple[bool, ...], said: list[Event]
+    ) -> None:
+        self.names = names
+        self.index = index
+        self.duration_ns = duration_ns
+        self.passed = passed
+        self.said = said
+
+
+class BenchmarkResult(Event):
+    """What a bench probe gave: benchmark number `index` of `names`, the mean time of one of so many iterations."""
+
+    __slots__ = ("average_ns", "index", "iterations", "names")
+    kind = "benchmark_result"
+
+    def __init__(self, names: tuple[str, ...], index: int, average_ns: int, iterations: int) -> None:
+        self.names = names
+        self.index = index
+        self.average_ns = average_ns
+        self.iterations = iterations
+
+
 class Exit(Event):
     """The session ends because the script called exit(), with this status."""
 

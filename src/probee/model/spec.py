@@ -180,7 +180,8 @@ class ProgramSpec:
 class LinkSpec:
     """A program and what it is attached to.
 
-    kind: "begin" "end" (run once by test run), "kprobe" "kretprobe" "tracepoint" "rawtracepoint" "interval" "profile"
+    kind: "begin" "end" (run once by test run), "self" (by test run when we get {"signal": "SIGUSR1"}), "test" "bench" (by test
+    run, in their modes, {"name": n}), "kprobe" "kretprobe" "tracepoint" "rawtracepoint" "interval" "profile"
     "software" "hardware" ….  `probe` is the full probe name as shown to the user.  `parameters` by kind:
       kprobe, kretprobe        {"function": name, "module": "", "offset": 0} or {"functions": [names]} for one multi link,
                                or {"pattern": "vfs_*", "module": "*"} expanded at attach

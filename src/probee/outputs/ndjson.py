@@ -85,6 +85,18 @@ class JsonOutput:
         self._lost += event.count
         return [f'{{"type": "lost_events", "count": {event.count}, "data": {{"events": {event.count}}}}}']
 
+    def _test_result(self, event: events.TestResult) -> list[str]:
+        from probee.outputs.trial import said_text
+
+        said = json_string(said_text(event, self._source, trailer=self._trailer))
+        passed = "true" if event.passed[-1] else "false"
+        result = f'{{"duration": {event.duration_ns}, "passed": {passed}, "output": {said}}}'
+        return [data_line("test_result", f"{{{json_string(event.names[event.index])}: {result}}}")]
+
+    def _benchmark_result(self, event: events.BenchmarkResult) -> list[str]:
+        result = f'{{"average": {event.average_ns}, "iters": {event.iterations}}}'
+        return [data_line("benchmark_result", f"{{{json_string(event.names[event.index])}: {result}}}")]
+
     def _message(self, event: events.Message) -> list[str]:
         kind = "errorf" if event.severity == "error" else "warnf"
         return [f'{{"type": "{kind}", "msg": {json_string(event.text)}{self._place(event.span)}}}']
@@ -179,6 +191,8 @@ _FORMS: dict[str, Callable[..., list[str]]] = {
     "map": JsonOutput._map,
     "maps_at_exit": JsonOutput._maps_at_exit,
     "lost": JsonOutput._lost_events,
+    "test_result": JsonOutput._test_result,
+    "benchmark_result": JsonOutput._benchmark_result,
     "message": JsonOutput._message,
     "runtime_warning": JsonOutput._runtime_warning,
 }

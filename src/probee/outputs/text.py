@@ -88,6 +88,16 @@ class TextOutput:
             return event.text + "\n"
         return event.text
 
+    def _test_result(self, event: events.TestResult) -> str:
+        from probee.outputs.trial import report_text, said_text
+
+        return report_text(event, said_text(event, self._source, trailer=self._trailer))
+
+    def _benchmark_result(self, event: events.BenchmarkResult) -> str:
+        from probee.outputs.trial import benchmark_text
+
+        return benchmark_text(event)
+
     # -- what goes to err
 
     def _note(self, event: events.Event) -> None:
@@ -136,6 +146,8 @@ _FORMS: dict[str, Callable[..., str]] = {
     "map": TextOutput._map,
     "maps_at_exit": TextOutput._maps_at_exit,
     "text": TextOutput._text,
+    "test_result": TextOutput._test_result,
+    "benchmark_result": TextOutput._benchmark_result,
 }
 _NOTES: dict[str, Callable[..., str]] = {
     "attached": TextOutput._attached,

@@ -54,9 +54,9 @@ def _table() -> tuple[Provider, ...]:
     return (
         Provider("begin", (), (0,), raw, probetype="special"),
         Provider("end", (), (0,), raw, probetype="special"),
-        Provider("self", (), (2,), raw, probetype="special", attachable=False),
-        Provider("test", (), (1,), xdp, attachable=False),
-        Provider("bench", (), (1,), xdp, probetype="benchmark", attachable=False),
+        Provider("self", (), (2,), raw, probetype="special"),
+        Provider("test", (), (1,), raw),
+        Provider("bench", (), (1,), xdp, probetype="benchmark"),
         Provider("kprobe", ("k",), (1, 2), kprobe, listed="kernel"),
         Provider("kretprobe", ("kr",), (1, 2), kprobe),
         Provider("uprobe", ("u",), (2, 3), kprobe, listed="user", attachable=False),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Attached in the order of declaration; all others in reverse, so that several programs on one hook run in that order.
 IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
-ONCE = ("begin", "end")  # run by us, never attached
+RUN_BY_US = ("begin", "end", "self", "test", "bench")  # never attached
 RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
 _EXPECTED = "If this is expected, set the 'missing_probes' config variable to 'warn'."
 
@@ -80,7 +80,7 @@ class Installation:
                 btf.close()
 
     def _load_btf(self) -> Any:
-        if not self.spec.btf:
+        if not self.spec.btf or not self.spec.programs:
             return None
         from probee.kernel.syscalls.btf import btf_load
         from probee.kernel.syscalls.fd import Descriptor
@@ -89,7 +89,7 @@ class Installation:
 
     def attach(self) -> None:
         """Attach all links; AttachError when one cannot be that must, or when none could."""
-        declared = [link for link in self.spec.links if link.kind not in ONCE]
+        declared = [link for link in self.spec.links if link.kind not in RUN_BY_US]
         for link in [link for link in declared if link.kind in IN_ORDER]:
             self._attach(link)
         for link in reversed([link for link in declared if link.kind not in IN_ORDER]):
@@ -97,6 +97,10 @@ class Installation:
         self.probe_count += len(self.spec.links) - len(declared)
         if declared and not self.links:
             raise AttachError("", "Attachment failed for all probes.")
+        left_out = self.spec.options.get("left_out")
+        if left_out and not self.spec.links:
+            what = "benchmark" if left_out == "bench" else "test"
+            raise AttachError("", f"No probes attached; use --{left_out} to run {what} probes.")
 
     def _attach(self, spec: LinkSpec) -> None:
         from probee.kernel.links.attach import attach
@@ -122,10 +126,13 @@ class Installation:
             raise AttachError(spec.probe, text.rstrip()) from error
 
     def run_once(self, kind: str) -> None:
-        """Run the programs of all "begin" or "end" links, in the order of declaration."""
-        for link in self.spec.links:
-            if link.kind == kind:
-                self.programs[link.program].test_run()
+        """Run the programs of all links of a kind that we run ourselves, in the order of declaration."""
+        for link in self.of_kind(kind):
+            self.programs[link.program].test_run()
+
+    def of_kind(self, kind: str) -> list[LinkSpec]:
+        """Return the links of a kind."""
+        return [link for link in self.spec.links if link.kind == kind]
 
     # -- going
 

@@ -62,6 +62,7 @@ class Session:
         self._wake = -1
         self._poll: select.epoll | None = None
         self._state = "new"  # → running → ending or exited → ended → closed
+        self._signalled = False
         self._next_loss_s = 0.0
         self._last_maps: dict[str, MapSnapshot] = {}
         self._last_loss = Loss()
@@ -136,6 +137,12 @@ class Session:
         self.exit_status = status
         self._state = "exited"
 
+    def signal(self) -> None:
+        """Have the probes on SIGUSR1 run soon; for a signal handler."""
+        self._signalled = True
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
+
     @property
     def running(self) -> bool:
         return self._state == "running"
@@ -144,6 +151,11 @@ class Session:
         """Yield lists of events until the session ends; starts it when that was not done; the maps come last."""
         self.start()
         yield self.greeting()
+        if self.mode:
+            from probee.runtime.trial import trials
+
+            yield from trials(self)
+            self.stop()
         while self._state == "running":
             yield from self.read()
             self.end_if_idle()
@@ -151,12 +163,22 @@ class Session:
 
     def greeting(self) -> list[Event]:
         """Return what is told first: probes that were skipped, and how many are attached."""
-        return [*self.installed.problems, Attached(self.installed.probe_count)]
+        count: list[Event] = [] if self.mode else [Attached(self.installed.probe_count)]
+        return [*self.installed.problems, *count]
+
+    @property
+    def mode(self) -> str:
+        """Return "test" or "bench" when that is all that is run."""
+        return str(self.spec.options.get("mode", ""))
 
     def end_if_idle(self) -> None:
         """With only begin and end, nothing more can come."""
-        if not self.installed.links and self._state == "running":
+        if self._state == "running" and not self._waits:
             self.stop()
+
+    @property
+    def _waits(self) -> bool:
+        return bool(self.installed.links or self.installed.of_kind("self"))
 
     def __iter__(self) -> Iterator[Event]:
         """Yield events; a session that was not entered with `with` is closed at the end, its maps stay readable."""
@@ -186,10 +208,14 @@ class Session:
     def read(self, timeout_s: float = LOSS_INTERVAL_S) -> Iterator[list[Event]]:
         """Wait for records, at most so long, and yield what there is, in lists of events."""
         assert self._poll is not None
-        wait = self.installed.links and not (self._reader is not None and self._reader.pending)
+        wait = self._waits and not self._signalled and not (self._reader is not None and self._reader.pending)
         for fd, _ in self._poll.poll(timeout_s if wait else 0):
             if self._follower is not None and fd == self._follower.fileno():
                 self.stop()
+        if self._signalled:
+            self._signalled = False
+            os.eventfd_read(self._wake)
+            self.installed.run_once("self")
         before = 0 if self._ring is None else self._ring.consumer_position
         yield from self._drain()
         if self._reader is not None and self._reader.pending and self._ring.consumer_position == before:
@@ -232,6 +258,17 @@ class Session:
                     return found
         return found
 
+    def collect(self) -> tuple[list[Event], int]:
+        """Return all that the ring holds now, and the status that exit() left; the session goes on."""
+        said = [event for found in self._drain_all() for event in found]
+        self._discard()
+        status, self.exit_status = self.exit_status, 0
+        if self._state == "exited":
+            self._state = "running"
+        for live in self.installed.of_role("exited"):
+            live.zero()
+        return said, status
+
     def _make_handler(self, number: int) -> Handler:
         from probee.runtime.actions import make_handler
 
@@ -269,12 +306,12 @@ class Session:
         yield from self._drain_all()
         self._state = "ended"
         self._last_maps, self._last_loss = self._read_maps(), self._loss.loss()
-        lost: list[Event] = list(self._loss.news())
+        lost: list[Event] = [] if self.mode == "bench" else list(self._loss.news())
         if self._last_loss.missed:
             lost.append(Problem(missed_text(self._last_loss.missed), severity="warning"))
         if lost:
             yield lost
-        wanted = self.spec.options.get("print_maps_on_exit", True)
+        wanted = self.spec.options.get("print_maps_on_exit", True) and not self.mode
         yield [MapsAtExit(list(self._last_maps.values()) if wanted else [])]
 
     def _drain_all(self) -> Iterator[list[Event]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from probee.compiler.ir.type import I64, pointer
 from probee.compiler.ir.unit import Function, Program, Unit, connect
-from probee.compiler.lang.bpftrace import arguments, ast, cstruct
-from probee.compiler.lang.bpftrace.attachpoint import split
+from probee.compiler.lang.bpftrace import ast, cstruct
 from probee.compiler.lang.bpftrace.config import read_config
+from probee.compiler.lang.bpftrace.instance import TRIALS, find_probes
 from probee.compiler.lang.bpftrace.library import library_for, place_expansions
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import VERBOSE, kernel_name, map_spec
@@ -15,12 +15,9 @@ from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
-from probee.errors import CompileError, ProbeeError, Source, UnknownName, Unsupported, UsageError, span_range
-from probee.model.ctype import size_of
+from probee.errors import CompileError, Source, Unsupported, UsageError, span_range
 from probee.model.spec import AttachType, LinkSpec, ProgramType
 from probee.model.target import Target
-from probee.probes.match import expand
-from probee.probes.parse import parse as parse_probe
 from probee.probes.probe import Probe
 
 RUNTIME_OPTIONS = (
@@ -44,7 +41,8 @@ class Options:
     """What the command line says about how to compile."""
 
     __slots__ = (
-        "environment", "has_child", "has_pid", "includes", "named", "parameters", "pid_namespace", "unsafe", "warning_level",
+        "environment", "has_child", "has_pid", "includes", "mode", "named", "parameters", "pid_namespace", "unsafe",
+        "warning_level",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +57,7 @@ class Options:
         warning_level: int = 1,
         pid_namespace: bool = False,
         environment: dict[str, str] | None = None,
+        mode: str = "",
     ) -> None:
         self.parameters = parameters
         self.unsafe = unsafe
@@ -69,6 +68,7 @@ class Options:
         self.warning_level = warning_level
         self.pid_namespace = pid_namespace
         self.environment = environment or {}
+        self.mode = mode
 
 
 def lower_script(source: Source, target: Target, options: Options) -> Unit:
@@ -130,160 +130,6 @@ def _not_found(header: str, line: int) -> str:
     return f"definitions.h:{line}:10: fatal error: '{header}' file not found"
 
 
-# -- probes
-
-
-def find_probes(script: Script, options: Options) -> None:
-    """Make the instances: parse attach points, expand patterns; raises CompileError."""
-    for probe in script.program.probes:
-        found, first = 0, len(script.instances)
-        hint = ""
-        for text in probe.attach_points:
-            for point in parse_probe(split(text, script.parameters), text.span, unsafe=options.unsafe):
-                try:
-                    found += _add_instances(script, probe, point, text.span, options)
-                except UnknownName as error:
-                    if not point.is_pattern:
-                        raise
-                    hint = error.hint  # as upstream: one that matches nothing counts only when the probe has no other
-                except CompileError:
-                    raise
-                except ProbeeError as error:  # the target cannot tell, and says why
-                    raise CompileError(str(error), text.span) from error
-        if not found:
-            _no_attach_point(script, probe, hint)
-        _merge_alike(script, probe, first)
-    if not script.instances and script.config.text("missing_probes") == "error":
-        raise CompileError("No probes to attach", 0)
-
-
-def _merge_alike(script: Script, probe: ast.Probe, first: int) -> None:
-    """Let the tracepoints of a probe that have the same arguments share one program, unless it asks which it is."""
-    if _mentions(probe, {"probe"}):
-        return
-    kept: dict[tuple[object, ...], Instance] = {}
-    used = _fields_used(probe)
-    for instance in script.instances[first:]:
-        shape = _shape(instance, used) if instance.provider in ("tracepoint", "rawtracepoint") else (id(instance),)
-        if shape in kept:
-            kept[shape].matches += instance.matches
-        else:
-            kept[shape] = instance
-            instance.index = first + len(kept)
-    script.instances[first:] = kept.values()
-
-
-def _fields_used(probe: ast.Probe) -> set[str] | None:
-    """Return the fields of args that a probe reads, None when it uses args as a whole."""
-    roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
-    nodes = [node for root in roots for node in ast.walk(root)]
-    reads = [node for node in nodes if isinstance(node, ast.Field) and _is_args(node.operand)]
-    return {node.name for node in reads} if len(reads) == sum(map(_is_args, nodes)) else None
-
-
-def _is_args(node: ast.Node) -> bool:
-    return isinstance(node, (ast.Identifier, ast.Call)) and node.name == "args"
-
-
-def _shape(instance: Instance, used: set[str] | None) -> tuple[object, ...]:
-    """Return what two instances of one probe must have in common to be the same program: where it finds what it reads."""
-    members = instance.args.members if instance.args is not None else ()
-    fields = [
-        (m.name, m.bit_offset, m.bit_size, type(m), m.type.spelling(), size_of(m.type))
-        for m in members
-        if used is None or m.name in used
-    ]
-    return (instance.provider, instance.args is None, *fields)
-
-
-def _no_attach_point(script: Script, probe: ast.Probe, hint: str) -> None:
-    how = script.config.text("missing_probes")
-    if how == "error":
-        message = (
-            "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'."
-        )
-        raise CompileError(message, probe.span, hint=hint)
-    if how == "warn":
-        message = (
-            "Probe has no valid attach points. It is being removed which may cause issues with program behavior."
-        )
-        script.warn(message, probe.span)
-
-
-def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, options: Options) -> int:
-    """Add the instances of one attach point; returns how many."""
-    if not point.provider.attachable:
-        raise Unsupported(f"{point.provider.name} probes are not supported yet", span)
-    matches = _matches(script, point, span, options)
-    if not matches:
-        return 0
-    if len(matches) > 1 and not _depends_on_match(probe, point):
-        groups = [matches]
-    else:
-        groups = [[match] for match in matches]
-    limit = script.config.number("max_bpf_progs")
-    count = len(script.instances) + len(groups)
-    if count > limit:
-        message = (
-            f"Your program is trying to generate more than {count} BPF programs, which exceeds the current limit of {limit}"
-        )
-        hint = "You can increase the limit through the BPFTRACE_MAX_BPF_PROGS environment variable."
-        raise CompileError(message, span, hint=hint)
-    for group in groups:
-        instance = Instance(probe, point if len(group) > 1 else group[0], group, len(script.instances) + 1)
-        instance.span = span
-        instance.args = _arguments(script, group[0])
-        script.instances.append(instance)
-    return len(groups)
-
-
-def _matches(script: Script, point: Probe, span: int, options: Options) -> list[Probe]:
-    """Return the probes that a pattern or name stands for; what to do about one that stands for none is configured."""
-    how = script.config.text("missing_probes")
-    try:
-        return list(expand(point, script.target, span))
-    except UnknownName as error:
-        if point.is_pattern:
-            raise
-        is_function = point.provider.name in ("kprobe", "kretprobe")
-        if is_function and how != "ignore":
-            message = (
-                f'{point.function} is not traceable (either non-existing, inlined, or marked as "notrace"); '
-                "attaching to it will likely fail"
-            )
-            script.warn(message, span)
-        if is_function and options.unsafe:  # the kernel decides
-            return [point]
-        if how == "error":
-            raise
-        if how == "warn":
-            script.warn(f"{error.message} Skipping.", span)
-        return []
-
-
-def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
-    """True when the program differs from match to match."""
-    return _mentions(probe, {"probe", "args"} if point.provider.name in ("tracepoint", "rawtracepoint") else {"probe"})
-
-
-def _mentions(probe: ast.Probe, names: set[str]) -> bool:
-    roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
-    return any(
-        isinstance(node, (ast.Identifier, ast.Call)) and node.name in names for root in roots for node in ast.walk(root)
-    )
-
-
-def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
-    provider = point.provider.name
-    if provider == "tracepoint":
-        format = script.target.tracepoint(point.category, point.event)
-        return arguments.tracepoint_struct(script.target, format) if format is not None else None
-    if provider == "rawtracepoint":
-        prototype = script.target.raw_tracepoint(point.event)
-        return arguments.prototype_struct(point.event, prototype) if prototype is not None else None
-    return None
-
-
 # -- lowering
 
 
@@ -300,6 +146,7 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
             continue
         unit.maps[kernel_name(info)] = map_spec(script, info)
     bodies = [id(instance.probe) for instance in script.instances]
+    _choose(script, unit, options.mode)
     for instance in script.instances:
         if bodies.count(id(instance.probe)) > 1:  # what is noted on the tree is another instance's
             resolver.probe(instance)
@@ -307,6 +154,22 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
         _links(script, unit, instance)
     unit.warnings = [_shown(warning) for warning in script.warnings]
     return unit
+
+
+def _choose(script: Script, unit: Unit, mode: str) -> None:
+    """Leave out what is not run in this mode: tests and benchmarks run only if asked for, and then nothing is attached."""
+    trials = [instance.provider for instance in script.instances if instance.provider in TRIALS]
+    if mode:
+        unit.options["mode"] = mode
+    elif trials:
+        unit.options["left_out"] = "test" if "test" in trials else "bench"
+    if mode or trials:
+        kept = ("begin", "end", mode)
+        script.instances[:] = [
+            instance
+            for instance in script.instances
+            if (instance.provider in kept if mode else instance.provider not in TRIALS)
+        ]
 
 
 def _calls_exit(instance: Instance) -> bool:
@@ -370,4 +233,12 @@ def _links(script: Script, unit: Unit, instance: Instance) -> None:
         unit.links.append(LinkSpec(instance.provider, program, point.name, parameters, span=instance.span))
         return
     for match in instance.matches:
-        unit.links.append(LinkSpec(instance.provider, program, match.name, match.link_parameters(), span=instance.span))
+        place = _trigger(match) or match.link_parameters()
+        unit.links.append(LinkSpec(instance.provider, program, match.name, place, span=instance.span))
+
+
+def _trigger(point: Probe) -> dict[str, int | str | list[str]]:
+    """Return what makes a probe run that is never attached."""
+    if point.provider.name == "self":
+        return {"signal": point.event}
+    return {"name": point.event} if point.provider.name in TRIALS else {}
