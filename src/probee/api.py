@@ -24,7 +24,7 @@ def compile(
 ) -> ObjectSpec:
     """Compile a bpftrace script for the running kernel, or for `target`; CompileError says where the script is wrong.
 
-    `options` are those of compiler.compile: name, has_pid, has_child, includes, environment.
+    `options` are those of compiler.compile: name, has_pid, has_child, includes, environment, local.
     """
     from probee.compiler.compile import compile as compile_script
 
@@ -46,7 +46,13 @@ def run(
     Raises CompileError; entering raises PermissionMissing, KernelError or AttachError.
     """
     spec = compile(
-        script, parameters=parameters, target=target, unsafe=unsafe, has_pid=bool(pid), has_child=bool(command)
+        script,
+        parameters=parameters,
+        target=target,
+        unsafe=unsafe,
+        has_pid=bool(pid),
+        has_child=bool(command),
+        local=target is None,
     )
     return load(spec, *parameters, pid=pid, command=command, warnings=warnings)
 

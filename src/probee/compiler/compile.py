@@ -24,7 +24,8 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
 
     `options`: name (of the text in messages), parameters (positional), named (the script's own, "--name=value"), unsafe,
     mode ("test", "bench", else ""), has_pid, has_child, pid_namespace (true when ours is not the initial one), warning_level
-    (2: also failing lookups), environment (the BPFTRACE_* variables).  `after(stage, unit)` sees the unit as lowered
+    (2: also failing lookups), environment (the BPFTRACE_* variables), local (the object is for this very kernel: reads of its
+    structures may be put together, beyond what can be relocated).  `after(stage, unit)` sees the unit as lowered
     ("lower") and after each pass.
     Raises CompileError, which knows its place in the text.
     """
