@@ -29,24 +29,35 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
     ("lower") and after each pass.
     Raises CompileError, which knows its place in the text.
     """
-    from probee.compiler.codegen.generate import generate_object
-    from probee.compiler.ir.pipeline import optimise
+    import gc
 
     options = options or {}
     source = Source(options.get("name", "stdin"), text)
+    collecting = gc.isenabled()
+    gc.disable()  # all that a compile makes, it needs to the end: collections would cost up to a third of a long one
     try:
-        unit = lower(source, target, options)
-        if options.get("local"):
-            unit.options["local"] = True
-        if after is not None:
-            after("lower", unit)
-        unit = optimise(unit, after=after)
-        license = str(unit.options.get("license", "GPL"))
-        return generate_object(unit, source_name=source.name, source_text=text, license=license)
+        return _compile(source, target, options, after)
     except CompileError as error:
         raise error.at(source) from None
     except RecursionError:
         raise Unsupported("the program is nested too deeply", 0, source=source) from None
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _compile(source: Source, target: Target, options: dict[str, Any], after: Observer | None) -> ObjectSpec:
+    from probee.compiler.codegen.generate import generate_object
+    from probee.compiler.ir.pipeline import optimise
+
+    unit = lower(source, target, options)
+    if options.get("local"):
+        unit.options["local"] = True
+    if after is not None:
+        after("lower", unit)
+    unit = optimise(unit, after=after)
+    license = str(unit.options.get("license", "GPL"))
+    return generate_object(unit, source_name=source.name, source_text=source.text, license=license)
 
 
 def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
