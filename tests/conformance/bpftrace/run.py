@@ -1,280 +1,142 @@
-"""Runs the runtime cases of a bpftrace checkout against probee and prints a table per suite.
+"""Runs the runtime cases of a bpftrace checkout, and its ready-made tools, against probee; prints tables.
 
-    BPFTRACE_SRC=checkout python tests/conformance/bpftrace/run.py [--only begin,interval] [--filter REGEX] [-v]
+    BPFTRACE_SRC=checkout python tests/conformance/bpftrace/run.py                     what attaches to nothing but ourselves
+    BPFTRACE_SRC=checkout python tests/conformance/bpftrace/run.py --guest 6.12        the rest, in a lab guest
 
-Only cases whose probes are all of the kinds in --only run; the default, begin and end and interval, is what may run on a
-developer's machine: it traces nothing.  Cases run in children of this process, which has everything imported already;
---slow N multiplies the time limits (an emulated guest).
+A case that was run since probee last changed is not run again; --again runs it, --failed runs only what failed last.
+README.md beside this file tells how it works.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
-import select
-import shlex
-import signal
-import subprocess
 import sys
-import tempfile
-import time
-from collections import Counter, defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import Case, read_cases
+from case import Case, number, parse, read_cases
+from judge import Result
+from place import run_here, run_in_guest, send
+from rung import GUEST, NATIVE, RUNGS, rung
+from scratch import not_built, scratch
+from store import Store
+from table import tables
+from tool import tool_cases
 
-ATTACH_S = 10
-NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
-SAFE = ("begin", "end", "interval")
-# REQUIRES_FEATURE → kernel feature by our name; what is not here is not met
-FEATURES = {
-    "lookup_percpu_elem": "map_lookup_percpu_elem", "kprobe_multi": "kprobe_multi", "kprobe_session": "kprobe_session",
-    "uprobe_multi": "uprobe_multi", "dpath": "d_path", "get_func_ip": "get_func_ip", "jiffies64": "jiffies64",
-    "probe_read_kernel": "probe_read_kernel", "fentry": "fentry", "signal": "send_signal",
-}  # fmt: skip
-
-
-class Result:
-    """`status` is passed, failed or skipped; `why` in a few words; `output` for those who want to see."""
-
-    def __init__(self, status: str, why: str = "", output: str = "") -> None:
-        self.status = status
-        self.why = why
-        self.output = output
-
-
-def reason_to_skip(case: Case, only: set[str], tests: Path) -> str:
-    """Return why a case does not run here, "" when it does."""
-    others = case.providers - only
-    if others:
-        return f"{min(others)} probe"
-    text = " ".join((case.program, *case.given.values()))
-    if re.search(r"(^|\s)-l|--list|--info", case.given.get("RUN", "")):
-        return "listing"
-    if "BEFORE" in case.given or "NEW_PIDNS" in case.given:
-        return "needs another process"
-    for program in re.findall(r"\./testprogs/([\w.-]+)", text):
-        if not (tests / "testprogs" / program).exists() or not os.access(tests / "testprogs" / program, os.X_OK):
-            return "needs a test program"
-    if re.search(r"\b(pkill|killall|pidof)\b", text):
-        return "signals processes by name"
-    if any(flag in text for flag in ("--aot", "strace ")):
-        return "out of scope"
-    for feature in case.given.get("REQUIRES_FEATURE", "").split():
-        if has_feature(feature.lstrip("!")) == feature.startswith("!"):
-            return f"feature {feature}"
-    for command in case.requires:
-        if subprocess.run(command, shell=True, capture_output=True, check=False, cwd=tests).returncode:
-            return f"requires {command[:30]}"
-    return ""
-
-
-def has_feature(name: str) -> bool:
-    from probee.kernel.target import LiveTarget
-
-    target = LiveTarget()
-    return target.has_btf if name == "btf" else name in FEATURES and target.has_feature(FEATURES[name])
-
-
-def start(case: Case, tests: Path) -> tuple[int, int]:
-    """Start a case's command in a child; returns its pid and where its output can be read."""
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(theirs)
-        return pid, ours
-    status = 1
-    try:
-        os.setsid()
-        os.chdir(tests)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(theirs, 1)
-        os.dup2(theirs, 2)
-        os.environ.clear()
-        os.environ.update({"test": case.name, NOTIFY: "1", "PATH": PATH, "XDG_CACHE_HOME": CACHE, **case.environment})
-        time.tzset()
-        with open("/proc/self/comm", "w") as file:  # cases look for this name
-            file.write("bpftrace")
-        status = _in_child(case)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status & 255)
-
-
-def _in_child(case: Case) -> int:
-    if "PROG" in case.given:
-        flags = ["-q", "-f", "json"] if case.expects and case.expects[0][0] == "EXPECT_JSON" else []
-        return _probee([*flags, "--verify-llvm-ir", "-e", case.given["PROG"]])
-    command = case.given["RUN"]
-    if command.startswith("{{BPFTRACE}} ") and not re.search(r"[|;&<>`$]", re.sub(r"'[^']*'", "", command)):
-        return _probee(["--verify-llvm-ir", *shlex.split(command)[1:]])
-    own = f"{shlex.quote(sys.executable)} -m probee --verify-llvm-ir"
-    os.execv("/bin/sh", ["sh", "-c", command.replace("{{BPFTRACE}}", own)])
-    raise AssertionError("execv returned")
-
-
-def _probee(argv: list[str]) -> int:
-    from probee.cli.main import main
-
-    return main(argv)
-
-
-def run(case: Case, tests: Path, *, slow: int) -> Result:
-    """Run one case and compare."""
-    if "SETUP" in case.given:
-        subprocess.run(case.given["SETUP"], shell=True, capture_output=True, check=False, cwd=tests)
-    pid, pipe = start(case, tests)
-    output, after, timed_out = b"", None, False
-    deadline, attached = time.monotonic() + ATTACH_S * slow, False
-    try:
-        while True:
-            left = deadline - time.monotonic()
-            ready = select.select([pipe], [], [], max(left, 0))[0] if left > 0 else []
-            if not ready:
-                if timed_out:
-                    os.killpg(pid, signal.SIGKILL)
-                    break
-                timed_out, deadline = True, time.monotonic() + slow
-                os.killpg(pid, signal.SIGTERM)
-                continue
-            chunk = os.read(pipe, 65536)
-            if not chunk:
-                break
-            output += chunk
-            if not attached and NOTIFY.encode() + b"\n" in output:
-                attached = True
-                deadline = time.monotonic() + case.timeout_s * slow
-                if case.is_exact:
-                    output = output.partition(NOTIFY.encode() + b"\n")[2]
-                if "AFTER" in case.given:
-                    after = subprocess.Popen(
-                        case.given["AFTER"], shell=True, cwd=tests, start_new_session=True,
-                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                    )  # fmt: skip
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    finally:
-        os.close(pipe)
-        if after is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(after.pid, signal.SIGKILL)
-            after.wait()
-        if "CLEANUP" in case.given:
-            subprocess.run(case.given["CLEANUP"], shell=True, capture_output=True, check=False, cwd=tests)
-    return judge(case, output.decode("utf-8", "backslashreplace"), status, tests, timed_out=timed_out)
-
-
-def judge(case: Case, output: str, status: int, tests: Path, *, timed_out: bool) -> Result:
-    """Compare what a case printed with what it expects."""
-    missing = [f"{kind} {text}" for kind, text in case.expects if not matches(kind, text, output, case, tests)]
-    wanted = int(case.given.get("RETURN_CODE", "0"))
-    if missing:
-        return Result("failed", ("timeout: " if timed_out else "") + _why(output, missing[0]), output)
-    if timed_out:
-        return Result("passed", "", output)
-    if "WILL_FAIL" in case.given:
-        return Result("passed") if status else Result("failed", "ought to fail", output)
-    return Result("passed") if status == wanted else Result("failed", f"status {status}: {_why(output, '')}", output)
-
-
-def _why(output: str, missing: str) -> str:
-    lines = output.splitlines()
-    for line in lines:
-        if "ERROR:" in line or "Error:" in line:
-            return line[:160]
-    if "Traceback" in output:
-        return lines[-1][:160]
-    return f"no {missing[:120]!r} in {output[:160]!r}"
-
-
-def matches(kind: str, text: str, output: str, case: Case, tests: Path) -> bool:
-    """Say whether an expectation is met."""
-    if kind in ("EXPECT", "EXPECT_NONE"):
-        return bool(re.search(rf"^\s*{re.escape(text)}\s*$", output, re.MULTILINE)) == (kind == "EXPECT")
-    if kind in ("EXPECT_REGEX", "EXPECT_REGEX_NONE"):
-        return bool(re.search(text, output, re.MULTILINE)) == (kind == "EXPECT_REGEX")
-    wanted = (tests / text).read_text().strip()
-    if kind == "EXPECT_FILE":
-        at = case.given.get("LOCALIZE_TIMESTAMPS")
-        return output.strip() == (time.strftime(wanted, time.localtime(int(at))) if at else wanted)
-    try:
-        if text.endswith(".ndjson"):
-            return [json.loads(line) for line in output.strip().splitlines()] == [json.loads(x) for x in wanted.splitlines()]
-        return bool(json.loads(output.strip()) == json.loads(wanted))
-    except ValueError:
-        return False
-
-
-def preload() -> None:
-    """Import what every case needs, once."""
-    os.environ["XDG_CACHE_HOME"] = CACHE
-    import probee.cli.run
-    import probee.cli.script
-    import probee.outputs.ndjson
-    import probee.outputs.text
-    import probee.runtime.session  # noqa: F401
-    from probee.compiler.compile import compile
-    from probee.kernel.target import LiveTarget
-
-    compile('begin { @a[comm] = count(); @b = hist(1); printf("%s", str(0)); }', LiveTarget())
+IN_GUEST = bool(os.environ.get("LAB"))
 
 
 def main() -> int:
+    options = _options()
+    checkout = Path(os.environ.get("BPFTRACE_SRC", ""))
+    if options.cases:
+        tests, cases = Path(options.cases), _own(Path(options.cases))
+    elif (checkout / "tests" / "runtime").is_dir():
+        place = scratch(checkout.resolve())
+        tests = place / "tests"
+        cases = number([*read_cases(tests), *tool_cases(place / "tools")])
+        if options.list == "programs":
+            print("\n".join(not_built(place)))
+            return 0
+    else:
+        sys.exit("BPFTRACE_SRC must name a checkout of bpftrace")
+    if options.inside:
+        wanted = set(json.loads(Path(options.inside).read_text()))
+        run_here([case for case in cases if case.ident in wanted], tests, send, guest=True)
+        return 0
+    cases = [case for case in cases if _is_wanted(case, options)]
+    if options.list:
+        return _list(cases)
+    return _run(cases, tests, checkout, options)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(SAFE), help="kinds of probes that may be used")
-    parser.add_argument("--needing", default="", help="only cases with a probe of one of these kinds")
-    parser.add_argument("--filter", default="", help="regular expression on suite.name")
-    parser.add_argument("--slow", type=int, default=1, help="factor for all time limits")
+    parser.add_argument("--guest", default="", metavar="KERNEL", help="run in a lab guest")
+    parser.add_argument("--connect", default="", metavar="SOCKET", help="run in the guest of this lab server")
+    parser.add_argument("--rungs", default="", help=f"which rungs (default: {','.join(NATIVE)}; in a guest {','.join(GUEST)})")
+    parser.add_argument("--filter", default="", help="only cases whose suite.name matches this regular expression")
+    parser.add_argument("--failed", action="store_true", help="run only what failed last; the rest counts as it was")
+    parser.add_argument("--again", action="store_true", help="run even what was run since probee last changed")
+    parser.add_argument("--list", nargs="?", const="cases", choices=("cases", "programs"), help="print the cases, not run")
+    parser.add_argument("--cases", default="", metavar="DIRECTORY", help="run the cases of this directory instead")
+    parser.add_argument("--json", default="", metavar="FILE", help="write what each case did to this file")
+    parser.add_argument("--report", default="", metavar="FILE", help="write failing cases, whole, to this file")
     parser.add_argument("-v", action="store_true", help="show the output of what failed")
     parser.add_argument("--skipped", action="store_true", help="list what was skipped")
-    options = parser.parse_args()
-    tests = Path(os.environ.get("BPFTRACE_SRC", "")) / "tests"
-    if not (tests / "runtime").is_dir():
-        parser.error("BPFTRACE_SRC must name a checkout of bpftrace")
-    preload()
-    table: dict[str, Counter[str]] = defaultdict(Counter)
-    reasons: Counter[str] = Counter()
-    for case in read_cases(tests):
-        label = f"{case.suite}.{case.name}"
-        needed = set(options.needing.split(",")) if options.needing else None
-        if not re.search(options.filter, label) or (needed is not None and not needed & case.providers):
-            continue
-        why = reason_to_skip(case, set(options.only.split(",")), tests)
-        result = Result("skipped", why) if why else run(case, tests, slow=options.slow)
-        table[case.suite][result.status] += 1
-        if result.status == "skipped":
-            reasons[why] += 1
-            if options.skipped:
-                print(f"skipped  {label}: {why}")
-        elif result.status == "failed":
-            print(f"FAILED   {label}: {result.why}", flush=True)
-            if options.v:
-                print(f"  {case.program}\n  {case.expects}\n{result.output}\n")
-    _show(table, reasons)
-    return 1 if any(counts["failed"] for counts in table.values()) else 0
+    parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
-def _show(table: dict[str, Counter[str]], reasons: Counter[str]) -> None:
-    columns = ("passed", "failed", "skipped")
-    print(f"{'suite':<16}" + "".join(f"{column:>9}" for column in columns))
-    for suite, counts in sorted(table.items()):
-        print(f"{suite:<16}" + "".join(f"{counts[column]:>9}" for column in columns))
-    print(f"{'all':<16}" + "".join(f"{sum(c[column] for c in table.values()):>9}" for column in columns))
-    for why, count in reasons.most_common():
-        print(f"{count:>5} skipped: {why}")
+def _own(directory: Path) -> list[Case]:
+    return number([case for path in sorted(directory.glob("*.case")) for case in parse(path.stem, path.read_text())])
 
 
-PATH = os.environ.get("PATH", "")
-CACHE = tempfile.mkdtemp()  # objects that an earlier version of the compiler made are not wanted
+def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
+    in_guest = IN_GUEST or options.guest or options.connect
+    default = RUNGS if options.cases else GUEST if in_guest else NATIVE
+    rungs = options.rungs.split(",") if options.rungs else default
+    if unknown := set(rungs) - set(RUNGS):
+        sys.exit(f"no such rung: {', '.join(sorted(unknown))}; there are {', '.join(RUNGS)}")
+    return rung(case) in rungs and bool(re.search(options.filter, case.ident))
+
+
+def _list(cases: list[Case]) -> int:
+    for case in cases:
+        print(f"{rung(case):<3} {case.ident}")
+    print(f"{len(cases)} cases")
+    return 0
+
+
+def _run(cases: list[Case], tests: Path, checkout: Path, options: argparse.Namespace) -> int:
+    where = options.guest or ("guest" if IN_GUEST or options.connect else "native")
+    store = Store(where, tests)
+    results: dict[str, Result] = {}
+    for case in cases:
+        kept = store.last(case) if options.failed else None if options.again else store.fresh(case)
+        if kept is not None and not (options.failed and kept.status == "failed"):
+            results[case.ident] = kept
+    if results:
+        print(f"{len(results)} of {len(cases)} are not run again", file=sys.stderr)
+
+    def report(case: Case, result: Result) -> None:
+        results[case.ident] = result
+        store.keep(case, result)
+        if result.status == "failed":
+            print(f"FAILED   {case.ident}: {result.why}", flush=True)
+        elif result.status == "skipped" and options.skipped:
+            print(f"skipped  {case.ident}: {result.why}", flush=True)
+        if result.status == "failed" and options.v:
+            print(whole(case, result))
+
+    try:
+        missing = [case for case in cases if case.ident not in results]
+        if missing and (options.guest or options.connect):
+            run_in_guest(options.guest or "6.12", missing, checkout.resolve(), report, connect=options.connect)
+        elif missing:
+            run_here(missing, tests, report, guest=IN_GUEST)
+    finally:
+        store.save()
+    return _finish([(case, results[case.ident]) for case in cases if case.ident in results], options)
+
+
+def _finish(done: list[tuple[Case, Result]], options: argparse.Namespace) -> int:
+    failed = [(case, result) for case, result in done if result.status == "failed"]
+    if options.json:
+        Path(options.json).write_text(json.dumps({case.ident: result.as_dict() for case, result in done}))
+    if options.report:
+        Path(options.report).write_text("\n".join(whole(case, result) for case, result in failed))
+    print(tables(done))
+    return 1 if failed else 0
+
+
+def whole(case: Case, result: Result) -> str:
+    """Return all that there is to know about a failure."""
+    return f"=== {rung(case)} {case.ident}: {result.why}\n--- case\n{case.everything}\n--- printed\n{result.output}\n"
+
 
 if __name__ == "__main__":
     sys.exit(main())

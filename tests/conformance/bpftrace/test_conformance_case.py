@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import parse
-from run import judge
+from case import parse
+from judge import judge
 
 TEXT = """\
 # a comment

@@ -1,0 +1,28 @@
+"""The ready-made scripts of a checkout (tools/*.bt) as a suite: each is listed, and attached without being run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from case import Case
+
+TIMEOUT_S = "10"
+
+
+def tool_cases(tools: Path) -> list[Case]:
+    """Return two cases per script: what upstream's tools-parsing-test does."""
+    cases = []
+    for path in sorted(tools.glob("*.bt")):
+        text = path.read_text()
+        cases.append(_case(f"{path.name} is listed", f"-l {shlex.quote(str(path))}", text, [("EXPECT_REGEX", r"^\w+:\S")]))
+        cases.append(_case(f"{path.name} attaches", f"--unsafe -v --dry-run {shlex.quote(str(path))}", text, []))
+    return cases
+
+
+def _case(name: str, words: str, script: str, expects: list[tuple[str, str]]) -> Case:
+    case = Case("tools")
+    case.given = {"NAME": name, "RUN": "{{BPFTRACE}} " + words, "TIMEOUT": TIMEOUT_S}
+    case.script = script
+    case.expects = expects
+    return case
