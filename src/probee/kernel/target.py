@@ -113,9 +113,17 @@ class LiveTarget(BtfBackedTarget):
     def has_feature(self, name: str) -> bool:
         from probee.kernel.features.feature import has
 
-        found = has(name)
+        found = self._may_call(*name[6:].split("@")) if "@" in name else has(name)
         self.record(f"feature:{name}", str(int(found)))
         return found
+
+    def _may_call(self, function: str, type: str) -> bool:
+        """Answer "kfunc:NAME@TYPE", whether programs of that type may call a kernel function of vmlinux."""
+        from probee.kernel.features.attempt import may_call
+
+        btf = self.btf() if self.has_btf else None
+        found = btf.find("func", function) if btf is not None else []
+        return bool(found) and may_call(found[0], int(type))
 
     def kconfig(self, name: str) -> str:
         value = self.configuration().get(name, "")

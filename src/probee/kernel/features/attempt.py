@@ -79,6 +79,18 @@ def has_helper(number: int, type: int, *, sleepable: bool = False) -> bool:
 _NO_HELPER = (b"invalid func ", b"unknown func ", b"program of this type cannot use helper ")
 
 
+def may_call(type_id: int, type: int) -> bool:
+    """Return whether programs of a type may call the kernel function that has this number in vmlinux's BTF."""
+    log = bytearray(4096)
+    attach_type = AttachType.TRACE_RAW_TP if type == ProgramType.TRACING else 0
+    result = _load(code.call_kernel_function(type_id), type, attach_type, log=log)
+    if result >= 0:
+        Descriptor(result, "feature probe").close()
+        return True
+    text = log.partition(b"\0")[0]
+    return bool(text) and b"is not allowed" not in text
+
+
 # -- instructions
 
 

@@ -22,6 +22,11 @@ def call_helper(number: int) -> bytes:
     return _insn(0x85, imm=number) + RETURN_ZERO
 
 
+def call_kernel_function(type_id: int) -> bytes:
+    """Return a program that calls a function of vmlinux with whatever is in the registers."""
+    return _insn(0x85, src=2, imm=type_id) + RETURN_ZERO
+
+
 SAMPLES = {
     # *(u64 *)(r10 - 8) = 0; r1 = 1; r1 = atomic_fetch_add((u64 *)(r10 - 8), r1)
     "atomic_fetch": _insn(0x7A, 10, off=-8) + _insn(0xB7, 1, imm=1) + _insn(0xDB, 10, 1, -8, 1) + RETURN_ZERO,

@@ -17,6 +17,7 @@ from probee.compiler.lang.bpftrace import (
     function_address,
     function_comptime,
     function_debug,
+    function_kernel,
     function_map,
     function_network,
     function_option,
@@ -31,17 +32,10 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.type import AGGREGATIONS, Ty
-from probee.errors import CompileError, UnknownName, Unsupported
+from probee.errors import CompileError, UnknownName
 
 Check = Callable[[Resolver, ast.Call], Ty]
 Lower = Callable[[Lowerer, ast.Call, "Place | None"], "Value | None"]
-
-# Of the language, not here yet: named so that the error says which of the two it is
-LATER = frozenset((
-    "path", "skboutput", "socket_cookie", "uaddr", "unwatch", "dw_ustack", "memcmp",
-    "kfunc_exist", "kfunc_allowed", "usdt_arg",
-))  # fmt: skip
-
 
 class Function:
     """How calls of a name type and are lowered."""
@@ -55,7 +49,7 @@ class Function:
 
 _ROOMS = (
     function_output, function_read, function_string, function_map, function_address, function_network, function_time,
-    function_process, function_option, function_comptime, function_debug,
+    function_process, function_option, function_comptime, function_debug, function_kernel,
 )  # fmt: skip
 FUNCTIONS: dict[str, Function] = {
     name: Function(check, lower)
@@ -85,8 +79,8 @@ def resolve_call(resolver: Resolver, node: ast.Call) -> Ty:
         type = known.check(resolver, name)
         node.meaning = name.meaning
         return type
-    if node.name in LATER or (known is not None and node.args):
-        raise Unsupported(f"{node.name}() is not supported yet", node.span)
+    if known is not None and node.args:
+        raise CompileError(f"{node.name}() requires no arguments ({len(node.args)} provided)", node.span)
     from probee.probes.candidate import closest
 
     near = closest(node.name, FUNCTIONS, 1)

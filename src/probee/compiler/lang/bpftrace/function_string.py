@@ -101,6 +101,34 @@ def _lower_strncmp(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     return low.b.xor(equal, 1)
 
 
+def _check_memcmp(resolver: Resolver, node: ast.Call) -> Ty:
+    """memcmp(left, right, count): the difference of the first bytes that differ."""
+    arity(node, 3)
+    for argument in node.args[:2]:
+        if resolver.expr(argument).kind == "none":
+            raise TypeMismatch(f"memcmp() can not compare a value of type '{argument.type}'", argument.span)
+    size = min(argument.type.size for argument in node.args[:2])
+    if literal_int(resolver, node, 2) > size:
+        raise CompileError(f"memcmp() compares at most the {size} bytes that both values have", node.args[2].span)
+    return t.INT32
+
+
+def _lower_memcmp(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
+    from probee.compiler.lang.bpftrace.lower_compare import difference
+
+    count = known_int(node.args[2])
+    assert count is not None
+    return difference(low, _in_memory(low, node.args[0]), _in_memory(low, node.args[1]), count)
+
+
+def _in_memory(low: Lowerer, node: ast.Expr) -> Place:
+    """Return where all bytes of a value lie, in memory of ours."""
+    made = place.alloca(low.b, node.type)
+    place.zero(low.b, made)
+    low.into(node, made, padded=True)
+    return made
+
+
 # -- search
 
 
@@ -364,6 +392,7 @@ TABLE = {
     "strlen": (_check_strlen, _lower_strlen),
     "strcap": (_check_strcap, _lower_strcap),
     "strncmp": (_check_strncmp, _lower_strncmp),
+    "memcmp": (_check_memcmp, _lower_memcmp),
     "strstr": (_check_search, _lower_search),
     "strcontains": (_check_search, _lower_search),
     "str_concat": (_check_concat, _lower_concat),

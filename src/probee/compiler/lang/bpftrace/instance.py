@@ -7,6 +7,7 @@ from probee.compiler.lang.bpftrace.attachpoint import split
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.errors import CompileError, ProbeeError, UnknownName, Unsupported
 from probee.model.ctype import size_of
+from probee.model.spec import ProgramType
 from probee.probes.match import expand
 from probee.probes.parse import parse as parse_probe
 from probee.probes.probe import Probe
@@ -177,3 +178,15 @@ def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
         prototype = script.target.raw_tracepoint(point.event)
         return arguments.prototype_struct(point.event, prototype) if prototype is not None else None
     return None
+
+
+def program_type(instance: Instance) -> int:
+    """A raw tracepoint's arguments are taken as numbers, unless something wants them as what BTF says they are."""
+    if instance.provider == "rawtracepoint":
+        return ProgramType.TRACING if is_typed(instance) else ProgramType.RAW_TRACEPOINT
+    return instance.point.provider.program_type
+
+
+def is_typed(instance: Instance) -> bool:
+    """True for a raw tracepoint that calls what only takes the kernel's own pointers."""
+    return instance.provider == "rawtracepoint" and _mentions(instance.probe, {"socket_cookie", "skboutput"})

@@ -102,7 +102,7 @@ def string(s: Scanner) -> StringLiteral:
 
 
 def _string_value(s: Scanner) -> bytes:
-    text = s.text
+    text, opening = s.text, s.at
     s.at += 1
     pieces: list[bytes] = []
     while True:
@@ -118,8 +118,8 @@ def _string_value(s: Scanner) -> bytes:
             s.at += 1
             return b"".join(pieces)
         if c != "\\":
-            raise s.unexpected("unterminated string")
-        pieces.append(_escape(s))
+            raise s.error("unterminated string", opening, at)
+        pieces.append(_escape(s, opening))
 
 
 def _bytes(s: Scanner, start: int, end: int) -> bytes:
@@ -131,7 +131,7 @@ def _bytes(s: Scanner, start: int, end: int) -> bytes:
         raise s.error("character that has no UTF-8 form", bad, bad + 1) from None
 
 
-def _escape(s: Scanner) -> bytes:
+def _escape(s: Scanner, opening: int) -> bytes:
     """Take one escape sequence; the position is at its backslash."""
     start = s.at
     s.at += 1
@@ -151,7 +151,7 @@ def _escape(s: Scanner) -> bytes:
             raise s.unexpected("invalid hex escape sequence")
         return bytes((int(digits, 16),))
     if s.at >= s.end:
-        raise s.unexpected("unterminated string")
+        raise s.error("unterminated string", opening, s.end)
     raise s.unexpected(f"invalid escape character '\\{c}'")
 
 

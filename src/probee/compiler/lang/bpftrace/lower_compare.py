@@ -117,6 +117,31 @@ def _loop(low: Lowerer, a: Place, z: Place, size: int, differ: object) -> None:
     b.at(end)
 
 
+def difference(low: Lowerer, a: Place, z: Place, size: int) -> Value:
+    """Return the difference of the first two bytes that differ, as signed ones, 0 when all `size` are equal."""
+    b = low.b
+    result, index = place.alloca(b, t.INT64), place.alloca(b, t.UINT64)
+    place.store(b, result, b.const(0))
+    place.store(b, index, b.const(0))
+    head, body, differ, more, end = (b.new_block() for _ in range(5))
+    b.jump(head)
+    b.at(head)
+    at = place.load(b, index)
+    b.branch(b.compare(op.ULT, at, size), body, end)
+    b.at(body)
+    bounded = b.bound(at, max(size - 1, 0))
+    one, other = (b.load(b.offset(place.address(b, where), bounded), I8) for where in (a, z))
+    b.branch(b.compare(op.EQ, one, other), more, differ)
+    b.at(differ)
+    place.store(b, result, b.sub(b.sext(one, I64), b.sext(other, I64)))
+    b.jump(end)
+    b.at(more)
+    place.store(b, index, b.add(place.load(b, index), 1))
+    b.jump(head)
+    b.at(end)
+    return place.load(b, result)
+
+
 def _call_back(low: Lowerer, a: Place, z: Place, size: int, differ: object) -> None:
     """The same, one byte per call of bpf_loop: no long loop for the verifier."""
     from probee.compiler.lang.bpftrace.lower_loop import callback

@@ -106,6 +106,8 @@ def _c_text(s: Scanner) -> ast.CText | None:
 def _definition_follows(s: Scanner) -> bool:
     """Tell `struct x {` from a probe whose provider is named struct: only words and bracket groups precede the brace."""
     at = s.layout_end(s.word_end(s.at))
+    if _declaration_end(s, at):
+        return True
     while True:
         c = s.text[at]
         if c == "{":
@@ -118,6 +120,12 @@ def _definition_follows(s: Scanner) -> bool:
             return False
 
 
+def _declaration_end(s: Scanner, at: int) -> int:
+    """Return where `x;` ends, the rest of a declaration without a body; 0 if it is none."""
+    after = s.layout_end(s.word_end(at))
+    return after + 1 if s.text[at] in WORD_START and s.text[after] == ";" else 0
+
+
 def _typedef_follows(s: Scanner) -> bool:
     return s.text[s.layout_end(s.at + len("typedef"))] in WORD_START
 
@@ -127,6 +135,10 @@ def _c_definition(s: Scanner) -> ast.CText:
     start = s.at
     if s.peek_word() == "typedef":
         s.at = _c_scan(s, start, ";")
+        return ast.CText(make_span(start, s.at), s.text[start : s.at])
+    declared = _declaration_end(s, s.layout_end(s.word_end(s.at)))
+    if declared:
+        s.at = declared
         return ast.CText(make_span(start, s.at), s.text[start : s.at])
     s.at = _c_scan(s, s.at, "}")
     end = s.at

@@ -66,22 +66,22 @@ def type_name(s: Scanner) -> TypeName:
 def _suffixes(s: Scanner, base: TypeName) -> TypeName:
     """Take any mix of `*` and `[N]`; layout behind the last one is not taken."""
     depth = 0
+    first = base.span >> 24
     while True:
         mark = s.at
         depth += 1
         if depth > MAX_DEPTH:
             raise s.unexpected(f"type of more than {MAX_DEPTH} levels")
         s.skip()
-        start = s.at
-        c = s.text[start]
+        c = s.text[s.at]
         if c == "*":
             s.at += 1
-            base = PointerType(make_span(start, s.at), base)
+            base = PointerType(make_span(first, s.at), base)
         elif c == "[":
             s.at += 1
             size = _array_size(s)
             s.expect("]")
-            base = ArrayType(make_span(start, s.at), base, size)
+            base = ArrayType(make_span(first, s.at), base, size)
         else:
             s.at = mark
             return base

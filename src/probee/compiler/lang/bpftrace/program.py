@@ -6,7 +6,7 @@ from probee.compiler.ir.type import I64, pointer
 from probee.compiler.ir.unit import Function, Program, Unit, connect
 from probee.compiler.lang.bpftrace import ast, cstruct
 from probee.compiler.lang.bpftrace.config import read_config
-from probee.compiler.lang.bpftrace.instance import TRIALS, find_probes
+from probee.compiler.lang.bpftrace.instance import TRIALS, find_probes, program_type
 from probee.compiler.lang.bpftrace.library import library_for, place_expansions
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import VERBOSE, kernel_name, map_spec
@@ -16,7 +16,7 @@ from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
 from probee.errors import CompileError, Source, Unsupported, UsageError, span_range
-from probee.model.spec import AttachType, LinkSpec, ProgramType
+from probee.model.spec import AttachType, LinkSpec
 from probee.model.target import Target
 from probee.probes.probe import Probe
 
@@ -88,7 +88,7 @@ def read(source: Source, target: Target, options: Options) -> Script:
     from probee.compiler.lang.bpftrace.builtin import BUILTINS
     from probee.compiler.lang.bpftrace.cmacro import expand_constants
     from probee.compiler.lang.bpftrace.cpreprocessor import read_preamble
-    from probee.compiler.lang.bpftrace.function import FUNCTIONS, LATER
+    from probee.compiler.lang.bpftrace.function import FUNCTIONS
     from probee.compiler.lang.bpftrace.macro import expand as expand_macros
 
     for header in options.includes:
@@ -106,7 +106,7 @@ def read(source: Source, target: Target, options: Options) -> Script:
     for imported in program.imports:
         if imported.path not in STANDARD:
             raise Unsupported("import is not supported yet", imported.span)
-    expand_macros(program, source, library_for(source.text), functions=frozenset((*BUILTINS, *FUNCTIONS, *LATER)))
+    expand_macros(program, source, library_for(source.text), functions=frozenset((*BUILTINS, *FUNCTIONS)))
     place_expansions(program)
     if program.preamble:
         definitions = read_preamble(program.preamble, {"BPFTRACE_HAVE_BTF": "1"} if target.has_btf else {})
@@ -198,7 +198,7 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options) -
         functions = [function, *low.callbacks]
     for each in functions:
         connect(each)
-    type = _program_type(instance)
+    type = program_type(instance)
     _check_size(functions, instance)
     nesting = _RAW_NESTING if instance.provider == "rawtracepoint" else 1
     attach_type = AttachType.NONE
@@ -213,11 +213,6 @@ def _check_size(functions: list[Function], instance: Instance) -> None:
     if size > MAX_OPERATIONS:
         message = f"{instance.point.name} is too large: {size} operations, and the kernel takes at most a million instructions"
         raise CompileError(message, instance.span, hint="Split it into several probes.")
-
-
-def _program_type(instance: Instance) -> int:
-    """A raw tracepoint's arguments are taken as numbers; the BTF-typed kind of program is for fentry and its family."""
-    return ProgramType.RAW_TRACEPOINT if instance.provider == "rawtracepoint" else instance.point.provider.program_type
 
 
 def _program_name(instance: Instance) -> str:

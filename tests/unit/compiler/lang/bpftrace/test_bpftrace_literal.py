@@ -128,8 +128,7 @@ def test_strings_that_are_refused(text: str, message: str, start: int, end: int)
     assert failure(f"{before}{text}; }}") == (f"syntax: {message}", len(before) + start, len(before) + end)
 
 
-def test_an_unterminated_string_is_reported_at_the_end_of_its_line() -> None:
-    assert failure('begin { "abc') == ("syntax: unterminated string", 12, 12)
-    assert failure('begin { "abc\\') == ("syntax: unterminated string", 13, 13)
-    # the next word is underlined, which is on the next line
-    assert failure('begin { "abc\nxyz" }') == ("syntax: unterminated string", 13, 16)
+def test_an_unterminated_string_is_reported_from_its_opening_quote() -> None:
+    assert failure('begin { "abc') == ("syntax: unterminated string", 8, 12)
+    assert failure('begin { "abc\\') == ("syntax: unterminated string", 8, 13)
+    assert failure('begin { "abc\nxyz" }') == ("syntax: unterminated string", 8, 12)

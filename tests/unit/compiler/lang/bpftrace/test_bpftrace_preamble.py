@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bpftrace_tree import program, tree
 
+from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace.cdefinition import CDefinitions, CStruct
 from probee.compiler.lang.bpftrace.cpreprocessor import read_preamble
 from probee.errors import ParseError, span_range
@@ -248,3 +249,16 @@ def test_deep_declarators_are_an_error_and_not_a_crash() -> None:
     text = "struct s { int " + "(" * 5_000 + "x" + ")" * 5_000 + "; };"
     with pytest.raises(ParseError, match="nested"):
         read(text)
+
+
+def test_a_struct_may_be_declared_without_a_body() -> None:
+    found = program("struct foo; union bar ; struct x { struct foo *p; }; begin { }")
+    assert [piece.text for piece in found.preamble] == ["struct foo;", "union bar ;", "struct x { struct foo *p; };"]
+    assert len(found.probes) == 1
+
+
+def test_the_span_of_a_pointer_or_array_type_begins_where_its_target_does() -> None:
+    text = "begin { $x = (struct a * [2])0; }"
+    (cast,) = [node for node in ast.walk(program(text).probes[0]) if isinstance(node, ast.Cast)]
+    start, end = span_range(cast.target.span)
+    assert text[start:end] == "struct a * [2]"

@@ -51,6 +51,17 @@ PRINTED = [
     ('getopt("off", true)', "false"),
     ('getopt("absent")', "false"),
     ("cgroupid(\"/\") > 0", None),
+    ('memcmp("abc", "abd", 3)', "-1"),
+    ('memcmp("abd", "abc", 3)', "1"),
+    ('memcmp("abc", "abd", 2)', "0"),
+    ("memcmp((1, 2, 300), (1, 2, 300), 4)", "0"),
+    ("memcmp((int64)-1, (int64)1, 8)", "-2"),
+    ("memcmp($x, $x, 0)", "0"),
+    ('kfunc_exist("bpf_task_from_pid")', "false"),
+    ('kfunc_allowed("bpf_task_from_pid")', "false"),
+    ("comm()", "probee"),
+    ("comm(1)", "[unknown]"),
+    ("sizeof(comm(1))", "64"),
 ]
 
 
