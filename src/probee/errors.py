@@ -119,7 +119,11 @@ def _visible(text: str) -> str:
 
 
 class CompileError(ProbeeError):
-    """The program text is at fault. `source` may be filled in by whoever knows it (see `at`)."""
+    """The program text is at fault. `source` may be filled in by whoever knows it (see `at`).
+
+    `warnings` are the reports of warnings noted before, which are shown behind the error; `parents` are the calls of macros
+    that the place came from, innermost first, as (source or None, span).
+    """
 
     def __init__(self, message: str, span: int = 0, *, hint: str = "", source: Source | None = None) -> None:
         super().__init__(message)
@@ -127,21 +131,39 @@ class CompileError(ProbeeError):
         self.span = span
         self.hint = hint
         self.source = source
+        self.warnings: list[str] = []
+        self.parents: list[tuple[Source | None, int]] = []
 
     def at(self, source: Source) -> CompileError:
         """Name the text that the span points into, unless it is known already; returns self."""
         if self.source is None:
             self.source = source
+        self.parents = [(known or source, span) for known, span in self.parents]
+        return self
+
+    def expanded_from(self, span: int, source: Source | None = None) -> CompileError:
+        """Note that the place lies in a macro that was called at `span`; returns self."""
+        self.parents.append((source, span))
         return self
 
     def report(self) -> str:
-        place = f"{locate(self.source, self.span)}: " if self.source is not None else ""
-        lines = [f"{place}ERROR: {self.message}"]
-        if self.source is not None:
-            lines.append(excerpt(self.source, self.span))
+        return "\n".join([self.text(), *self.warnings])
+
+    def text(self, severity: str = "ERROR") -> str:
+        """Return the report without what was noted before: the message, its place, the hint, where it was expanded from."""
+        lines = _with_place(self.source, self.span, f"{severity}: {self.message}")
         if self.hint:
             lines.append(f"HINT: {self.hint}")
+        for source, span in self.parents:
+            lines += _with_place(source, span, f"{severity}: expanded from")
         return "\n".join(lines)
+
+
+def _with_place(source: Source | None, span: int, message: str) -> list[str]:
+    """Return a message with its place before it and its source line below it, as far as they are known."""
+    if source is None:
+        return [message]
+    return [f"{locate(source, span)}: {message}", excerpt(source, span)]
 
 
 class ParseError(CompileError):
@@ -234,7 +256,11 @@ class MapError(ProbeeError):
 
 
 class UsageError(ProbeeError):
-    """The command line makes no sense."""
+    """The command line, or with `exit_status` 2 the environment, makes no sense."""
+
+    def __init__(self, message: str, *, exit_status: int = 1) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class LabError(ProbeeError):

@@ -1,4 +1,8 @@
-"""`probee --info`: what this machine, this build and the running kernel can do, in bpftrace's words where it has some."""
+"""`probee --info`: what this machine, this build and the running kernel can do.
+
+Sections and names are bpftrace's, two to a line, so that what reads its report (its own test runner, bug reports) reads ours.
+Every answer about the kernel is a probe of kernel/features; "no" under Build is what this version does not have.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,42 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-# bpftrace's word → our feature
+VERSION_OF_BPFTRACE = "0.27.0"  # the language that we speak is that of this version
+_WIDTH = 35
+
+# bpftrace's word → our feature; "" where this version has no use for it yet, whatever the kernel says
 _HELPERS = (
     ("probe_read_kernel", "probe_read_kernel"), ("jiffies64", "jiffies64"), ("get_tai_ns", "ktime_get_tai_ns"),
     ("get_ktime_ns", "ktime_get_tai_ns"), ("get_func_ip", "get_func_ip"), ("lookup_percpu_elem", "map_lookup_percpu_elem"),
-    ("send_signal", "send_signal"), ("loop", "bpf_loop"), ("Loop support", "bpf_loop"),
+    ("send_signal", "send_signal"), ("loop", "bpf_loop"), ("Loop support", "bpf_loop"), ("dpath", ""), ("skboutput", ""),
 )  # fmt: skip
-_PROBES = (("kprobe_multi", "kprobe_multi"), ("kprobe_session", "kprobe_session"), ("uprobe_multi", "uprobe_multi"))
-# What bpftrace may be built with and we do not have yet.
+_FEATURES = (("btf", "btf"), ("module btf", "module_btf"))
+_PROBES = (
+    ("kprobe_multi", "kprobe_multi"), ("uprobe_multi", "uprobe_multi"), ("kprobe_session", "kprobe_session"),
+    ("fentry", ""), ("iter", ""),
+)  # fmt: skip
+# What bpftrace may be built with and we do not have (yet).
 _BUILD = (
-    "libdw (DWARF support)", "libsystemd (systemd notify support)", "blazesym (advanced symbolization)",
+    "bfd", "libdw (DWARF support)", "libsystemd (systemd notify support)", "blazesym (advanced symbolization)",
     "dwunwind (DWARF stack unwinding)", "bcc library path resolution",
 )  # fmt: skip
-_MISSING_HELPERS = ("dpath", "skboutput")
-_MISSING_PROBES = ("fentry", "iter")
 
 
-def report() -> str:
-    """Return the report, sections separated by blank lines."""
-    sections = [_system(), _build(), _features()]
-    return "\n\n".join(sections) + "\n"
+def version(name: str) -> str:
+    """Return what -V prints for the command `name`."""
+    from probee import __version__
+
+    return f"bpftrace v{VERSION_OF_BPFTRACE} (probee {__version__})" if name == "bpftrace" else f"probee v{__version__}"
+
+
+def report(disabled: Iterable[str] = ()) -> str:
+    """Return the report, sections separated by blank lines; `disabled` features (--no-feature) are not there."""
+    from probee.kernel.features.feature import preload
+
+    preload(dict.fromkeys(disabled, False))
+    return "\n\n".join([_system(), _build(), *_features()]) + "\n"
 
 
 def _system() -> str:
@@ -42,24 +60,32 @@ def _build() -> str:
     return f"Build\n  version: v{__version__}\n  LLVM: none{lines}"
 
 
-def _features() -> str:
-    from probee.kernel.features.feature import describe, has
+def _features() -> Iterable[str]:
+    from probee.kernel.features.feature import describe
 
-    def lines(pairs: tuple[tuple[str, str], ...], ask: Callable[[str], bool]) -> str:
-        return "".join([f"\n  {name}: {'yes' if ask(feature) else 'no'}" for name, feature in pairs])
-
-    missing = "".join([f"\n  {name}: no" for name in _MISSING_HELPERS])
-    btf = os.path.exists("/sys/kernel/btf/vmlinux")
-    modules = btf and len(os.listdir("/sys/kernel/btf")) > 1
-    probes = "".join([f"\n  {name}: no" for name in _MISSING_PROBES])
-    all_features = "".join([f"\n  {name}: {'yes' if found else f'no (Linux {since})'}" for name, found, since in describe()])
-    return (
-        f"Kernel helpers{lines(_HELPERS, has)}{missing}\n\n"
-        f"Kernel features\n  btf: {_word(btf)}\n  module btf: {_word(modules)}\n\n"
-        f"Probe types{lines(_PROBES, has)}{probes}\n\n"
-        f"All features, with the first Linux version that has them{all_features}"
-    )
+    limit = ("Instruction limit", _instruction_limit())
+    yield _section("Kernel helpers", [(name, _answer(feature)) for name, feature in _HELPERS])
+    yield _section("Kernel features", [limit, *((name, _answer(feature)) for name, feature in _FEATURES)])
+    yield _section("Probe types", [(name, _answer(feature)) for name, feature in _PROBES])
+    every = [(name, "yes" if found else f"no (Linux {since})") for name, found, since in describe()]
+    yield _section("All features, with the first Linux version that has them", every)
 
 
-def _word(answer: bool) -> str:
-    return "yes" if answer else "no"
+def _section(title: str, pairs: list[tuple[str, str]]) -> str:
+    """Return a title and its `name: answer` pairs, two to a line."""
+    cells = [f"{name}: {answer}" for name, answer in pairs]
+    rows = [f"  {left}".ljust(_WIDTH) + right for left, right in zip(cells[::2], [*cells[1::2], ""], strict=False)]
+    return "\n".join([title, *(row.rstrip() for row in rows)])
+
+
+def _answer(feature: str) -> str:
+    if not feature:
+        return "no"
+    from probee.kernel.features.feature import has
+
+    return "yes" if has(feature) else "no"
+
+
+def _instruction_limit() -> str:
+    """A million for who may load any program (Linux 5.2, commit c04c0d2b968a), which the verifier itself enforces."""
+    return "1000000"

@@ -6,6 +6,7 @@ import os
 import sys
 
 from probee.cli.options import Options, check, parse
+from probee.cli.run import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,33 +23,52 @@ def main(argv: list[str]) -> int:
 
 def list_probes(options: Options) -> int:
     """Write one probe per line; with -v its arguments below it."""
+    process(options)
     pattern = options.arguments[0] if options.arguments else ""
     if options.program is not None or (pattern and os.path.isfile(pattern)):
         lines = _of_script(options)
     else:
         lines = _matching(pattern, options)
+    if options.probe_filter:
+        lines = _filtered(lines, options.probe_filter)
     write = sys.stdout.write
     for line in lines:
         write(line + "\n")
     return 0
 
 
+def _filtered(lines: Iterable[str], text: str) -> Iterable[str]:
+    """Keep the probes whose name the expression is found in, with what -v adds to them."""
+    from probee.cli.filter import expression
+
+    matches, wanted = expression(text).search, False
+    for line in lines:
+        if not line.startswith((" ", "}")):
+            wanted = matches(line) is not None
+        if wanted:
+            yield line
+
+
 def _matching(pattern: str, options: Options) -> Iterable[str]:
     from probee.cli.script import target_for
     from probee.probes.list import list_probes as matching
 
-    if "." in pattern and ":" not in pattern and "*" not in pattern and not options.no_warnings:
-        sys.stderr.write(
-            f"WARNING: It appears that '{pattern}' is a filename but the file does not exist. "
-            f"Treating '{pattern}' as a search pattern.\n"
-        )
-    return matching(pattern, target_for(options), verbose=bool(options.verbose), note=_note)
+    if "." in pattern and ":" not in pattern and "*" not in pattern:
+        _warn(
+            f"It appears that '{pattern}' is a filename but the file does not exist. "
+            f"Treating '{pattern}' as a search pattern.", options,
+        )  # fmt: skip
+    return matching(pattern, target_for(options), verbose=bool(options.verbose), note=lambda text: _warn(text, options))
 
 
-def _note(text: str) -> None:
+def _warn(text: str, options: Options) -> None:
     """Say on stderr what the list does not hold, behind what it holds so far."""
+    if options.no_warnings:
+        return
+    from probee.cli.main import paint
+
     sys.stdout.flush()
-    sys.stderr.write(f"WARNING: {text}\n")
+    sys.stderr.write(f"{paint(f'WARNING: {text}')}\n")
 
 
 def _of_script(options: Options) -> Iterable[str]:

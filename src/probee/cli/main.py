@@ -1,11 +1,13 @@
 """Entry of the command line: which subcommand, and that no error of ours is ever a traceback.
 
 The first word is a subcommand (run, target, lab, …) or the name of a ready-made tool, unless it contains a slash or ends in
-.bt; otherwise the words are bpftrace's options and a program, which is what `probee run` takes.
+.bt; otherwise the words are bpftrace's options and a program, which is what `probee run` takes.  Called as `bpftrace` (a
+symlink to the command probee-bpftrace) there are no subcommands, and the process is called bpftrace.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 # name → module of this package; each has main(argv) -> exit status
@@ -17,14 +19,15 @@ SUBCOMMANDS = {
     "target": "target",
     "build": "build",
 }
+AS_BPFTRACE = ("bpftrace", "probee-bpftrace")
 _OUTPUT_FAILED = (5, 9, 27, 28, 122)  # EIO, EBADF, EFBIG, ENOSPC, EDQUOT: a write(2) of output that fails, with no file named
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a command line (without the program's name); return the exit status."""
+def main(argv: list[str] | None = None, *, name: str = "probee") -> int:
+    """Run a command line (without the program's name); return the exit status.  `name` is what the command is called."""
     words = sys.argv[1:] if argv is None else argv
     try:
-        return _dispatch(words)
+        return _dispatch(words, name)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -40,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         raise
 
 
-def _dispatch(words: list[str]) -> int:
-    if words and words[0] in SUBCOMMANDS:
+def _dispatch(words: list[str], called: str) -> int:
+    if called == "probee" and words and words[0] in SUBCOMMANDS:
         from importlib import import_module, util
 
         name = f"probee.cli.{SUBCOMMANDS[words[0]]}"
@@ -53,7 +56,7 @@ def _dispatch(words: list[str]) -> int:
         return status
     from probee.cli.run import main as run
 
-    return run(words)
+    return run(words, name=called)
 
 
 def show(error: Exception) -> int:
@@ -61,8 +64,17 @@ def show(error: Exception) -> int:
     _flush()
     report = getattr(error, "report", None)
     text = report() if report is not None else f"ERROR: {error}"
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(f"{paint(text)}\n")
     return int(getattr(error, "exit_status", 1))
+
+
+def paint(text: str) -> str:
+    """Return a message as it goes to standard error: coloured on a terminal, or as BPFTRACE_COLOR says."""
+    if not ("BPFTRACE_COLOR" in os.environ or (sys.stderr.isatty() and sys.stdout.isatty())):
+        return text
+    from probee.cli import color
+
+    return color.colored(text) if color.wanted() else text
 
 
 def _flush() -> int:
@@ -85,8 +97,6 @@ def _output_failed(error: OSError) -> int:
 
 def _close_stdout() -> None:
     """Nobody reads us any more: let the interpreter's own flush at exit write to nowhere."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -94,8 +104,6 @@ def open_standard_streams() -> None:
     """Where we were started with a standard stream closed, open it on nowhere: no map may become descriptor 1."""
     if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
         return
-    import os
-
     while (fd := os.open(os.devnull, os.O_RDWR)) < 3:
         os.set_inheritable(fd, True)
     os.close(fd)
@@ -105,7 +113,18 @@ def open_standard_streams() -> None:
 
 
 def entry() -> None:
-    """What the installed command calls.
+    """What the installed command `probee` calls; under one of the names of AS_BPFTRACE it is that command."""
+    name = sys.argv[0].rpartition("/")[2]
+    _enter("bpftrace" if name in AS_BPFTRACE else "probee")
+
+
+def entry_as_bpftrace() -> None:
+    """What the installed command `probee-bpftrace` calls."""
+    _enter("bpftrace")
+
+
+def _enter(name: str) -> None:
+    """Run the command line and end the process.
 
     Two of ten milliseconds of a cached start are the interpreter's housekeeping, and spared here: walks of the garbage
     collector through what has only just been made, and taking everything apart at the end.
@@ -114,11 +133,13 @@ def entry() -> None:
 
     gc.set_threshold(20_000, 20)
     open_standard_streams()
-    status = main()
+    if name == "bpftrace":
+        from probee.cli.title import set_title
+
+        set_title(name, sys.argv[1:])
+    status = main(name=name)
     status = _flush() or status
     if "threading" in sys.modules or "weakref" in sys.modules:  # they have things to do at exit
         sys.exit(status)
-    import os
-
     sys.stderr.flush()
     os._exit(status)

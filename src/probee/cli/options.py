@@ -18,26 +18,35 @@ LETTERS = {
     "f": "format", "k": "warnings", "I": "include-dir", "d": "debug", "h": "help", "V": "version", "b": "btf-legacy",
 }  # fmt: skip
 
-FLAG, VALUE, MANY, COUNT, REFUSED, REFUSED_VALUE, IGNORED = range(7)
+FLAG, VALUE, MANY, COUNT, MODE, IGNORED = range(6)
 LONG = {
     "program": VALUE, "list": FLAG, "cmd": VALUE, "pid": VALUE, "output": VALUE, "quiet": FLAG, "verbose": COUNT,
     "buffering": VALUE, "format": VALUE, "warnings": COUNT, "no-warnings": FLAG, "include-dir": MANY, "include": MANY,
-    "debug": VALUE, "help": FLAG, "version": FLAG, "info": FLAG, "unsafe": FLAG, "dry-run": FLAG, "btf": VALUE,
+    "debug": MANY, "help": FLAG, "version": FLAG, "info": FLAG, "unsafe": FLAG, "dry-run": FLAG, "btf": VALUE,
     "target": VALUE, "emit": VALUE, "verify-llvm-ir": IGNORED, "btf-legacy": IGNORED, "no-cache": FLAG,
-    "usdt-file-activation": REFUSED, "test": REFUSED, "bench": REFUSED, "fmt": REFUSED, "dwarf-pid": REFUSED_VALUE,
-    "debuginfo": REFUSED_VALUE, "traceable-functions": REFUSED_VALUE, "no-feature": REFUSED_VALUE, "mode": REFUSED_VALUE,
-    "probe-filter": REFUSED_VALUE, "emit-elf": REFUSED_VALUE, "emit-llvm": REFUSED_VALUE, "aot": REFUSED_VALUE,
+    "usdt-file-activation": FLAG, "mode": VALUE, "test": MODE, "bench": MODE, "fmt": MODE, "dwarf-pid": MANY,
+    "debuginfo": MANY, "traceable-functions": VALUE, "no-feature": MANY, "probe-filter": VALUE, "emit-elf": VALUE,
+    "emit-llvm": VALUE, "aot": VALUE,
 }  # fmt: skip
-_ARGUMENT = (VALUE, MANY, REFUSED_VALUE)
+_ARGUMENT = (VALUE, MANY)
+_HIDDEN = ("btf-legacy", "program", "include-dir")  # long names that only this module uses
+
+# What --mode takes; the options that stand for one of them.
+MODES = ("codegen", "compiler-bench", "bench", "test", "format")
+_MODE_OF = {"test": "test", "bench": "bench", "fmt": "format"}
+# What --no-feature takes: names of kernel/features.
+DISABLABLE = ("kprobe_multi", "kprobe_session", "uprobe_multi")
+STAGES = ("all", "ast", "types", "codegen", "codegen-opt", "libbpf", "verifier", "parse", "dis")
 
 
 class Options:
     """What the command line said.  `arguments` are the words that are no options; `program` is None without -e."""
 
     __slots__ = (
-        "arguments", "btf", "buffering", "cmd", "debug", "dry_run", "emit", "format", "help", "include", "include_dir", "info",
-        "list", "no_cache", "no_warnings", "output", "pid", "program", "quiet", "separator", "target", "unsafe", "verbose",
-        "version", "warnings",
+        "aot", "arguments", "btf", "buffering", "cmd", "debug", "debuginfo", "dry_run", "dwarf_pid", "emit", "emit_elf",
+        "emit_llvm", "format", "help", "include", "include_dir", "info", "list", "mode", "no_cache", "no_feature",
+        "no_warnings", "output", "pid", "probe_filter", "program", "quiet", "separator", "target",
+        "traceable_functions", "unsafe", "usdt_file_activation", "verbose", "version", "warnings",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -49,24 +58,39 @@ class Options:
         self.output: str | None = None
         self.format: str = "text"
         self.buffering: str = "line"
-        self.debug: str = ""
+        self.mode: str = ""
         self.btf: str = ""
         self.target: str = ""
         self.emit: str = ""
+        self.aot = self.emit_elf = self.emit_llvm = self.probe_filter = self.traceable_functions = ""
+        self.debug: list[str] = []
+        self.debuginfo: list[str] = []
+        self.dwarf_pid: list[str] = []
         self.include: list[str] = []
         self.include_dir: list[str] = []
+        self.no_feature: list[str] = []
         self.verbose = 0
         self.warnings = 0
         self.list = self.quiet = self.help = self.version = self.info = self.unsafe = False
-        self.dry_run = self.no_warnings = self.no_cache = False
+        self.dry_run = self.no_warnings = self.no_cache = self.usdt_file_activation = False
+
+    @property
+    def disabled_features(self) -> list[str]:
+        """The features that --no-feature names, sorted."""
+        return sorted({name for names in self.no_feature for name in names.split(",") if name})
+
+    @property
+    def debug_stages(self) -> list[str]:
+        """The stages that -d names, each once, in order."""
+        return list(dict.fromkeys(name for names in self.debug for name in names.split(",") if name))
 
 
 class BadOption(UsageError):
     """An option that does not exist or lacks its argument: the usage goes with the message."""
 
 
-def parse(words: list[str]) -> Options:
-    """Parse the words after the program's name."""
+def parse(words: list[str], *, bpftrace: bool = False) -> Options:
+    """Parse the words after the program's name; `bpftrace`: where the two commands differ, as bpftrace (--btf is a flag)."""
     options = Options()
     rest = iter(words)
     for word in rest:
@@ -74,7 +98,7 @@ def parse(words: list[str]) -> Options:
             options.separator = len(options.arguments)
             options.arguments.extend(rest)
         elif word.startswith("--"):
-            _long(options, word[2:], rest)
+            _long(options, "btf-legacy" if bpftrace and word == "--btf" else word[2:], rest)
         elif word.startswith("-") and word != "-":
             _letters(options, word[1:], rest)
         else:
@@ -84,7 +108,7 @@ def parse(words: list[str]) -> Options:
 
 def _long(options: Options, word: str, rest: Iterator[str]) -> None:
     name, equals, value = word.partition("=")
-    known = [name] if name in LONG else [long for long in LONG if long.startswith(name) and LONG[long] != IGNORED]
+    known = [name] if name in LONG else [long for long in LONG if long.startswith(name) and long not in _HIDDEN]
     if len(known) != 1:
         what = f"option '--{name}' is ambiguous: --{', --'.join(known)}" if known else f"unrecognized option '--{name}'"
         raise BadOption(what)
@@ -123,10 +147,12 @@ def _set(options: Options, name: str, value: str, shown: str) -> None:
         getattr(options, attribute).append(value)
     elif form == COUNT:
         setattr(options, attribute, getattr(options, attribute) + 1)
+    elif form == MODE:
+        if options.mode:
+            raise BadOption(f"{shown} conflicts with existing --mode")
+        options.mode = _MODE_OF[name]
     elif form == FLAG:
         setattr(options, attribute, True)
-    elif form != IGNORED:
-        raise UsageError(f"{shown} is an option of bpftrace that probee does not have yet")
 
 
 def check(options: Options) -> None:
@@ -138,11 +164,30 @@ def check(options: Options) -> None:
     if options.cmd is not None and options.pid is not None:
         raise BadOption("Cannot use both -c and -p.")
     if options.warnings and options.no_warnings:
-        raise BadOption("Cannot use both -k and --no-warnings.")
+        raise BadOption("-k, --warnings conflicts with --no-warnings")
     if options.warnings > 1:
-        raise UsageError("-kk is gone: -k shows every warning that there is")
+        raise BadOption("-kk is gone. A single -k warns of failing map lookups and probe reads.")
     if options.emit and options.emit not in ("ir", "asm", "btf"):
         raise BadOption("--emit must be 'ir', 'asm' or 'btf'.")
+    if options.list and options.program is None and len(options.arguments) > 1:
+        raise BadOption("-l takes one pattern or file; several patterns stand between commas, in quotes.")
+    _check_rare(options)
+
+
+def _check_rare(options: Options) -> None:
+    if options.mode and options.mode not in MODES:
+        raise BadOption("--mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'.")
+    if any(name not in DISABLABLE for name in options.disabled_features):
+        raise BadOption("--no-feature can only have values 'kprobe_multi,kprobe_session,uprobe_multi'.")
+    for stage in options.debug_stages:
+        if stage not in STAGES:
+            raise BadOption(f"invalid option for -d: {stage}")
+    if options.aot and options.warnings:
+        raise UsageError("Cannot use -k with --aot")
+    if options.emit_llvm:
+        raise UsageError("there is no LLVM in probee, so there is no LLVM IR to write: --emit ir shows probee's own IR")
+    if options.dwarf_pid:
+        raise UsageError("--dwarf-pid needs a DWARF unwinder, which this version does not have (see --info: dwunwind)")
 
 
 PID_LIMIT = 0x400000  # PID_MAX_LIMIT of include/linux/threads.h

@@ -20,18 +20,20 @@ RUN_FAILED = 255  # bpftrace's status when loading or attaching fails
 _NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 
 
-def main(argv: list[str]) -> int:
-    """Run a command line; return the exit status."""
+def main(argv: list[str], *, name: str = "probee") -> int:
+    """Run a command line; return the exit status.  `name` is what the command is called: probee or bpftrace."""
     try:
-        return _main(argv)
+        return _main(argv, name)
     except BadOption as error:
-        return _usage(str(error))
+        return _usage(str(error), name)
 
 
-def _main(argv: list[str]) -> int:
-    options = parse(argv)
+def _main(argv: list[str], name: str) -> int:
+    options = parse(argv, bpftrace=name == "bpftrace")
+    if "BPFTRACE_COLOR" in os.environ:
+        _check_color()
     if options.help or options.version or options.info:
-        return _informed(options)
+        return _informed(options, name)
     check(options)
     if options.list:
         from probee.cli.list import list_probes
@@ -39,42 +41,53 @@ def _main(argv: list[str]) -> int:
         return list_probes(options)
     if options.program is None and not options.arguments:
         if not argv:
-            return _usage("")
+            return _usage("", name)
         raise BadOption("filename or -e 'program' required.")
+    if options.mode == "format":
+        from probee.cli.format import format_script
+
+        return format_script(options)
     return run(options)
 
 
-def _informed(options: Options) -> int:
+def _check_color() -> None:
+    from probee.cli.color import complaint
+
+    problem = complaint()
+    if problem:
+        sys.stderr.write(f"WARNING: {problem}\n")
+
+
+def _informed(options: Options, name: str) -> int:
     if options.help:
-        from probee.cli.usage import USAGE
+        from probee.cli.usage import usage
 
-        sys.stdout.write(USAGE)
+        sys.stdout.write(usage(name))
     elif options.version:
-        from probee import __version__
+        from probee.cli.info import version
 
-        print(f"probee v{__version__}")
+        print(version(name))
     else:
         from probee.cli.info import report
 
-        sys.stdout.write(report())
+        sys.stdout.write(report(options.disabled_features))
     return 0
 
 
-def _usage(problem: str) -> int:
+def _usage(problem: str, name: str) -> int:
     """Write what is wrong and the forms of the command, or the whole usage when nothing was asked."""
-    from probee.cli.usage import USAGE
+    from probee.cli.usage import forms, usage
 
-    forms = USAGE.partition("\n\n")[0]
-    sys.stderr.write(f"USAGE: {problem}\n{forms}\n`probee -h` shows all options.\n" if problem else USAGE)
+    sys.stderr.write(f"USAGE: {problem}\n{forms(name)}`{name} -h` shows all options.\n" if problem else usage(name))
     return 1
 
 
 def run(options: Options) -> int:
-    """Compile and run what the options say."""
+    """Compile what the options say, and run it unless they ask for something else."""
     from probee.cli.script import object_for, read_script
 
     script = read_script(options)
-    pid = parse_pid(options.pid) if options.pid is not None else 0
+    pid = process(options)
     words: list[str] = []
     if options.cmd is not None:
         from probee.runtime.child import find_program, split_command
@@ -84,20 +97,83 @@ def run(options: Options) -> int:
     from probee.kernel.known import keep, restore
 
     known = restore()
+    if options.no_feature:
+        from probee.kernel.features.feature import preload
+
+        preload(dict.fromkeys(options.disabled_features, False))
+    if options.mode == "compiler-bench":
+        from probee.cli.benchmark import measure
+
+        return measure(script, options)
     spec = object_for(script, options)
     if spec is None:  # something was shown instead
         return 0
-    for warning in spec.warnings:
-        if not options.no_warnings:
-            print(warning)
-    if not spec.links:
-        if not options.quiet:
-            print("No probes to attach")
-        return 1
+    _warn(spec, options)
+    if options.aot or options.emit_elf or options.mode == "codegen":
+        return _write(spec, options)
+    if options.probe_filter:
+        from probee.cli.filter import filtered
+
+        spec = filtered(spec, options.probe_filter)
+    status = nothing_to_run(spec, options)
+    if status:
+        return status
     try:
         return trace(spec, options, parameters=script.parameters, command=words, pid=pid)
     finally:
-        keep(known)
+        if not options.no_feature:
+            keep(known)
+
+
+def process(options: Options) -> int:
+    """Return the process id of -p, which must exist; 0 without -p."""
+    if options.pid is None:
+        return 0
+    pid = parse_pid(options.pid)
+    if not os.path.exists(f"/proc/{pid}"):
+        raise UsageError(f"Failed to attach to pid {pid}: there is no such process")
+    return pid
+
+
+def _warn(spec: ObjectSpec, options: Options) -> None:
+    """Write the compiler's warnings, as bpftrace does to standard output, but not between lines of JSON."""
+    if not spec.warnings or options.no_warnings:
+        return
+    from probee.cli.main import paint
+
+    out = sys.stdout if options.format == "text" else sys.stderr
+    for warning in spec.warnings:
+        out.write(f"{paint(warning)}\n")
+    out.flush()
+
+
+def _write(spec: ObjectSpec, options: Options) -> int:
+    if options.aot:
+        from probee.cli.build import write_executable
+
+        write_executable(options.aot, spec)
+    if options.emit_elf:
+        from probee.cli.build import write_file
+        from probee.formats.elf.object import elf_object
+
+        write_file(options.emit_elf, elf_object(spec))
+    return 0
+
+
+def nothing_to_run(spec: ObjectSpec, options: Options) -> int:
+    """Return 0, or the exit status when there is no probe, which is said; UsageError when there are too many."""
+    limit = int(spec.options.get("max_probes", 0))
+    if limit and len(spec.links) > limit:
+        raise UsageError(
+            f"Can't attach to {len(spec.links)} probes because it exceeds the current limit of {limit} probes.\n"
+            "You can increase the limit through the BPFTRACE_MAX_PROBES environment variable, but be careful: "
+            "many probes slow the machine down."
+        )
+    if spec.links or spec.options.get("left_out"):  # tests without --test: the session says so
+        return 0
+    if not options.quiet:
+        print("No probes to attach")
+    return 1
 
 
 def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command: list[str], pid: int) -> int:
@@ -108,9 +184,17 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
     session = Session(spec, parameters=parameters, command=command, pid=pid, warnings=not options.no_warnings)
     writer = _writer(options, session, out)
     _stop_on_signals(session)
+    if options.debug:
+        from probee.cli.emit import listen
+
+        listen(options.debug_stages)
     try:
         if not _start(session, verbose=bool(options.verbose)):
             return RUN_FAILED
+        if options.debug:
+            from probee.cli.emit import show_loaded
+
+            show_loaded(session, options.debug_stages)
         if options.dry_run:
             return 0
         return _follow(session, writer)
@@ -160,24 +244,24 @@ def _output_stream(options: Options) -> BinaryIO:
 
 
 def _writer(options: Options, session: Session, out: BinaryIO) -> Any:
-    flush = options.buffering != "full"
+    flush, quiet = options.buffering != "full", options.quiet or options.mode in ("test", "bench")
     if options.format == "json":
         from probee.outputs.ndjson import JsonOutput
 
         return JsonOutput(
-            out, sys.stderr.buffer, session.source, trailer=session.trailer, quiet=options.quiet, flush_each=flush
+            out, sys.stderr.buffer, session.source, trailer=session.trailer, quiet=quiet, flush_each=flush
         )
     from probee.outputs.text import TextOutput
 
     return TextOutput(
-        out, sys.stderr.buffer, session.source, trailer=session.trailer, quiet=options.quiet,
+        out, sys.stderr.buffer, session.source, trailer=session.trailer, quiet=quiet,
         warnings=not options.no_warnings, flush_each=flush,
     )  # fmt: skip
 
 
 def _stop_on_signals(session: Session) -> None:
-    """SIGINT and SIGTERM end the session in order; a second one ends it at once."""
-    from _signal import SIGINT, SIGTERM, SIGUSR1, signal  # type: ignore[import-not-found]  # signal itself imports enum
+    """SIGINT, SIGTERM and SIGHUP (unless it is ignored: nohup) end the session in order; a second one ends it at once."""
+    import _signal as signals  # type: ignore[import-not-found]  # signal itself imports enum
 
     asked: list[int] = []
 
@@ -187,6 +271,9 @@ def _stop_on_signals(session: Session) -> None:
         asked.append(number)
         session.stop()
 
-    signal(SIGINT, stop)
-    signal(SIGTERM, stop)
-    signal(SIGUSR1, lambda number, frame: None)  # bpftrace's for self:signal:SIGUSR1; without such a probe, nothing
+    ending = [signals.SIGINT, signals.SIGTERM]
+    if signals.getsignal(signals.SIGHUP) != signals.SIG_IGN:
+        ending.append(signals.SIGHUP)
+    for number in ending:
+        signals.signal(number, stop)
+    signals.signal(signals.SIGUSR1, lambda number, frame: session.signal())  # self:signal:SIGUSR1

@@ -41,12 +41,19 @@ def read_script(options: Options) -> Script:
         own -= 1
         name = "stdin" if path == "-" else path
         data = _read(path)
-    bundle = data if data.startswith(BUNDLE_MAGIC) else b""
+    bundle = _bundle(data)
     text = "" if bundle else data.decode("utf-8", "surrogateescape")
     before = words if own < 0 else words[:own]
     after = [] if own < 0 else words[own:]
     named = [word for word in after if word.startswith("--")]
     return Script(name, text, before + [word for word in after if not word.startswith("--")], named, bundle)
+
+
+def _bundle(data: bytes) -> bytes:
+    """Return the bundle in a file: all of it, or what follows the `#!` line of an executable one; b"" for a script."""
+    if data.startswith(b"#!"):
+        data = data[data.find(b"\n") + 1 :]
+    return data if data.startswith(BUNDLE_MAGIC) else b""
 
 
 def _read(path: str) -> bytes:
@@ -71,35 +78,56 @@ def object_for(script: Script, options: Options, *, portable: bool = False) -> O
     if script.bundle:
         from probee.formats.bundle import read_bundle
 
-        return read_bundle(script.bundle)
+        spec = read_bundle(script.bundle)
+        if not script.named:
+            return spec
+        # The script's own options are constants of the compilation: with some, it is compiled again.
+        script = Script(spec.source_name, spec.source_text, script.parameters, script.named)
     try:
         return _object_for(script, options, portable)
     except CompileError as error:
         raise error.at(Source(script.name, script.text)) from None
     except PermissionMissing as error:
-        if options.emit or options.debug:
+        if options.emit or options.debug or options.emit_elf or options.mode == "codegen":
             hint = "or without privileges: add --btf /sys/kernel/btf/vmlinux, which has all but tracepoints and symbols"
             raise PermissionMissing(error.errno or 0, error.call, f"{error}\n{hint}") from None
         raise
 
 
 def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec | None:
-    chosen = compile_options(script, options)
-    chosen["local"] = not (portable or options.target or options.btf)
-    special = options.target or options.btf or options.emit or options.debug or options.no_cache
+    chosen = compile_options(script, options, portable=portable)
+    special = options.target or options.btf or options.emit or options.debug or options.no_cache or options.traceable_functions
     path = "" if special else _cache_path(script, chosen)
     cached = _cached(path) if path else None
     if cached is not None:
+        if options.verbose:
+            sys.stderr.write(f"Compiled before: {path}\n")
         return cached
-    target = target_for(options)
+    return _compile(script, chosen, options, path)
+
+
+def _compile(script: Script, chosen: dict[str, Any], options: Options, path: str) -> ObjectSpec | None:
+    from time import process_time
+
     from probee.compiler.compile import compile
 
+    target = target_for(options)
     if options.emit or options.debug:
         from probee.cli.emit import show_stages
 
-        show_stages(script.text, target, chosen, options)
-        return None
+        return show_stages(script.text, target, chosen, options)
+    before = process_time()
     spec = compile(script.text, target, chosen)
+    if options.verbose:
+        instructions = sum(len(program.instructions) // 8 for program in spec.programs)
+        sys.stderr.write(
+            f"Compiled in {(process_time() - before) * 1000:.0f} ms of CPU: "
+            f"{len(spec.programs)} programs, {instructions} instructions, {len(spec.maps)} maps\n"
+        )
+    if options.traceable_functions:
+        from probee.cli.traceable import settled
+
+        spec = settled(spec, target)
     if path:
         _keep(path, spec, target)
     return spec
@@ -137,7 +165,7 @@ def _keep(path: str, spec: ObjectSpec, target: Any) -> None:
         keep_newest(os.path.dirname(path), ".object", KEPT)
 
 
-def compile_options(script: Script, options: Options) -> Any:
+def compile_options(script: Script, options: Options, *, portable: bool = False) -> Any:
     """Return what `compile` needs to know beyond the text and the kernel."""
     return {
         "name": script.name,
@@ -149,11 +177,23 @@ def compile_options(script: Script, options: Options) -> Any:
         "includes": options.include,
         "has_child": options.cmd is not None,
         "has_pid": options.pid is not None,
-        "verbose": options.verbose,
-        "debug": options.debug,
-        "emit": options.emit,
+        "pid_namespace": _in_pid_namespace(),
+        "mode": options.mode if options.mode in ("test", "bench") else "",
+        "without": options.disabled_features,
+        "local": not (portable or options.aot or options.target or options.btf),
         "environment": {name: value for name, value in os.environ.items() if name.startswith("BPFTRACE_")},
     }
+
+
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
+
+
+def _in_pid_namespace() -> bool:
+    """Return whether process ids here are others than the kernel's own."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
+    except OSError:
+        return False
 
 
 def target_for(options: Options) -> Any:
@@ -166,6 +206,10 @@ def target_for(options: Options) -> Any:
         from probee.formats.target import BtfTarget
 
         return BtfTarget(options.btf)
+    if options.traceable_functions:
+        from probee.cli.traceable import GivenTarget
+
+        return GivenTarget(options.traceable_functions)
     from probee.kernel.target import LiveTarget
 
     return LiveTarget()
@@ -173,12 +217,12 @@ def target_for(options: Options) -> Any:
 
 def probes_of(script: Script, options: Options, target: Any) -> list[Any]:
     """Return the probes of a script (probes.probe.Probe), patterns expanded; raises CompileError."""
+    from probee.cli.emit import language_options
     from probee.compiler.lang.bpftrace.instance import find_probes
-    from probee.compiler.lang.bpftrace.program import Options as LanguageOptions
     from probee.compiler.lang.bpftrace.program import read
 
     source = Source(script.name, script.text)
-    chosen = LanguageOptions(parameters=tuple(script.parameters), unsafe=options.unsafe, includes=tuple(options.include))
+    chosen = language_options(compile_options(script, options))
     try:
         parsed = read(source, target, chosen)
         find_probes(parsed, chosen)

@@ -74,6 +74,7 @@ class Target:
     release: str  # uname -r of the kernel
     has_btf: bool
     reads: dict[str, str]  # question → digest of the answer; filled while compiling
+    functions_are_given = False  # traceable_functions() is all there is, whatever BTF describes
 
     # -- BTF
     def type_named(self, kind: str, name: str) -> CType | None:

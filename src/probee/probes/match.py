@@ -55,7 +55,7 @@ def expand(probe: Probe, target: Target, span: int = 0, *, unsafe: bool = False)
 def no_match(probe: Probe, target: Target, span: int = 0) -> UnknownName:
     """Return the error for a probe that nothing matches, with the closest name that exists."""
     message = f"No matches for {probe.provider.name} {probe.target_name}."
-    if probe.provider.name in KPROBES and not target.traceable_functions():
+    if probe.provider.name in KPROBES and not target.traceable_functions() and not target.functions_are_given:
         error = UnknownName(message, span)
         error.hint = NO_KPROBES
         return error
@@ -122,7 +122,8 @@ def _kprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
 
 def _kprobe_exists(probe: Probe, target: Target, span: int) -> bool:
     module = "" if probe.module == VMLINUX else probe.module
-    if target.has_btf and target.function(probe.function, probe.module) is not None:
+    described = target.has_btf and not target.functions_are_given
+    if described and target.function(probe.function, probe.module) is not None:
         return True
     functions = target.traceable_functions()
     if module and not any(where == module for _, where in functions):

@@ -41,7 +41,10 @@ def test_the_version_starts_with_a_v(capsys):
         (["/nonexistent/x.bt"], "ERROR: failed to open file '/nonexistent/x.bt': No such file or directory"),
         (["-p", "x1", "-e", "begin {}"], "ERROR: Failed to parse pid: invalid integer: x1"),
         (["-c", "/nonexistent/x", "-e", "begin {}"], "ERROR: path '/nonexistent/x' does not exist or is not executable"),
-        (["--test", "-e", "begin {}"], "ERROR: --test is an option of bpftrace that probee does not have yet"),
+        (["--emit-llvm", "x", "-e", "begin {}"], "ERROR: there is no LLVM in probee, so there is no LLVM IR to write: --emit ir shows probee's own IR"),
+        (["--fmt", "-e", "begin {"], "stdin:1:8-8: ERROR: syntax: expected '}'"),
+        (["-l", "a", "b"], "USAGE: -l takes one pattern or file; several patterns stand between commas, in quotes."),
+        (["-p", "4194304", "-e", "begin {}"], "ERROR: Failed to attach to pid 4194304: there is no such process"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_one(capsys, words, first_line):

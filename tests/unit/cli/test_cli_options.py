@@ -67,13 +67,25 @@ def test_what_is_no_option_is_told(words, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["--usdt-file-activation"], ["--test"], ["--mode", "bench"], ["--probe-filter", "x"], ["--emit-elf=x"], ["--aot", "x"]],
-)
-def test_options_of_bpftrace_that_are_missing_here_are_named(words):
-    with pytest.raises(UsageError, match=words[0].partition("=")[0]):
-        parse(words)
+@pytest.mark.parametrize("word, mode", [("--test", "test"), ("--bench", "bench"), ("--fmt", "format")])
+def test_modes_have_options_of_their_own(word, mode):
+    assert parse([word]).mode == mode
+    assert parse(["--mode", mode]).mode == mode
+    with pytest.raises(BadOption, match=f"{word} conflicts with existing --mode"):
+        parse(["--mode", "test", word])
+
+
+def test_features_and_stages_come_in_lists_and_repeatedly():
+    options = parse(["--no-feature", "uprobe_multi,kprobe_multi", "--no-feature=kprobe_multi", "-d", "ast,types", "-d", "ast"])
+    assert options.disabled_features == ["kprobe_multi", "uprobe_multi"]
+    assert options.debug_stages == ["ast", "types"]
+    check(options)
+
+
+def test_btf_takes_a_file_but_is_bpftraces_idle_flag_under_its_name():
+    assert parse(["--btf", "x", "y"]).btf == "x"
+    options = parse(["--btf", "y"], bpftrace=True)
+    assert (options.btf, options.arguments) == ("", ["y"])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,13 @@ def test_options_of_bpftrace_that_are_missing_here_are_named(words):
         (["-f", "jsonx"], "Invalid output format \"jsonx\"\nValid formats: 'text', 'json'"),
         (["-B", "some"], "-B must be either 'line', 'full', or 'none'."),
         (["-c", "x", "-p", "1"], "Cannot use both -c and -p."),
-        (["-k", "--no-warnings"], "Cannot use both -k and --no-warnings."),
+        (["-k", "--no-warnings"], "-k, --warnings conflicts with --no-warnings"),
+        (["-k", "--warnings"], "-kk is gone. A single -k warns of failing map lookups and probe reads."),
+        (["-k", "--aot", "x"], "Cannot use -k with --aot"),
+        (["--mode", "x"], "--mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'."),
+        (["--no-feature", "x"], "--no-feature can only have values 'kprobe_multi,kprobe_session,uprobe_multi'."),
+        (["-d", "ast,x"], "invalid option for -d: x"),
+        (["--dwarf-pid", "1"], "--dwarf-pid needs a DWARF unwinder, which this version does not have (see --info: dwunwind)"),
         (["--emit", "elf"], "--emit must be 'ir', 'asm' or 'btf'."),
     ],
 )

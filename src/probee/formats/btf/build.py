@@ -39,6 +39,13 @@ class BtfBuilder:
         self._string_size: int = base._string_size if base is not None else 1
         self._first_id: int = base._first_id + len(base._records) if base is not None else 1
 
+    @classmethod
+    def after(cls, first_id: int, string_size: int) -> BtfBuilder:
+        """Return a builder whose ids and string offsets continue those of a blob (see extend.py)."""
+        builder = cls()
+        builder._strings, builder._string_size, builder._first_id = {}, string_size, first_id
+        return builder
+
     # -- strings
 
     def string(self, text: str) -> int:

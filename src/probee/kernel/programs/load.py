@@ -18,14 +18,17 @@ from probee.model.spec import AttachType, ObjectSpec, ProgramSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from probee.kernel.programs.relocate import BtfLookup
 
 # What 5.10 takes at most (UINT_MAX >> 8).  All of it at once: a larger program is walked for seconds, once is enough.
 LOG_BYTES = (1 << 24) - 1
 COMPLAINTS_ONLY = 4  # BPF_LOG_STATS: no instructions and states
+EVERYTHING = 2  # BPF_LOG_LEVEL2: all paths, also those that were walked before
 _END = "\nprocessed "
+
+on_log: Callable[[ProgramSpec, str], None] | None = None  # who wants the log of every program, accepted or not
 
 
 def load(
@@ -49,6 +52,12 @@ def load(
             raise BtfError(f"{spec.probe or spec.name} needs the kernel's BTF, which nobody gave")
         kind = "raw_tp" if spec.attach_type == AttachType.TRACE_RAW_TP else "attach"
         options.attach_btf_id, options.attach_btf_obj_fd = find_btf(kind, spec.attach_target)
+    if on_log is not None:
+        log = bytearray(LOG_BYTES)
+        accepted = program_load(spec.type, code, options, log=log, log_level=EVERYTHING)
+        if accepted >= 0:
+            Descriptor(accepted, "program loaded for its log").close()
+        on_log(spec, _text(log))
     result = program_load(spec.type, code, options)
     if result < 0:
         result = _load_with_log(-result, spec, object, code, options)

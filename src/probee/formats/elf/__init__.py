@@ -1,0 +1,1 @@
+"""ELF files.  Here so far: writing relocatable objects for BPF."""
