@@ -28,13 +28,25 @@ class Stream:
         self._calls: list[tuple[int, Insn, str]] = []
 
     def function(self, name: str, code: list[MachineInsn]) -> None:
-        """Append a function."""
+        """Append a function; its instructions get their final numbers."""
         self.functions[name] = self.n_slots
         self.lines.append((self.n_slots, code[0].span))
+        slot, span = self.n_slots, code[0].span
         for insn in code:
-            if insn.span and insn.span != self.lines[-1][1]:
-                self.lines.append((self.n_slots, insn.span))
-            self._append(insn)
+            if insn.span and insn.span != span:
+                span = insn.span
+                self.lines.append((slot, span))
+            if insn.op == o.OP_CALL:
+                insn.off = 0
+            elif insn.slot is not None:
+                insn.off += insn.slot.at
+            if insn.ref is not None:
+                self._relocate(slot, insn, insn.ref)
+            if insn.field is not None:
+                self._field(slot, insn)
+            slot += 2 if insn.op == o.OP_LD_IMM64 else 1
+        self.n_slots = slot
+        self.insns += code
 
     def encode(self) -> bytes:
         """Return the bytes, calls between functions resolved."""
@@ -44,20 +56,6 @@ class Stream:
             distance = self.functions[name] - slot - 1
             insn.imm = distance & 0xFFFF_FFFF if insn.op == o.OP_LD_IMM64 else distance
         return encode(self.insns)
-
-    def _append(self, insn: MachineInsn) -> None:
-        slot = self.n_slots
-        final = Insn(insn.op, insn.dst, insn.src, insn.off, insn.imm, insn.span)
-        if insn.op == o.OP_CALL:
-            final.off = 0
-        elif insn.slot is not None:
-            final.off += insn.slot.at
-        if insn.ref is not None:
-            self._relocate(slot, final, insn.ref)
-        if insn.field is not None:
-            self._field(slot, insn)
-        self.insns.append(final)
-        self.n_slots += 2 if insn.op == o.OP_LD_IMM64 else 1
 
     def _relocate(self, slot: int, insn: Insn, ref: object) -> None:
         if isinstance(ref, FuncRef):

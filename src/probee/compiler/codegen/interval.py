@@ -10,7 +10,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from probee.compiler.codegen.liveness import Liveness, Ranges
-from probee.compiler.codegen.machine import FIRST_VIRTUAL, MOV64, MachineFunction, MachineInsn, is_no_copy, operands
+from probee.compiler.codegen.machine import (
+    EFFECTS,
+    FIRST_VIRTUAL,
+    MOV64,
+    READ_DST,
+    READ_SRC,
+    SPECIAL,
+    WRITE_DST,
+    MachineFunction,
+    MachineInsn,
+    operands,
+)
 
 NEVER = 1 << 60
 IN_MEMORY = -2
@@ -114,25 +125,41 @@ def homes(function: MachineFunction, liveness: Liveness, makers: dict[int, Machi
     """Return the record of every virtual register."""
     uses: dict[int, list[int]] = {}
     hints: dict[int, list[tuple[int, int]]] = {}
-    position = 0
+    position = -2
     for block in function.blocks:
         for insn in block.insns:
-            read, write = operands(insn) if not is_no_copy(insn) else ((), ())
-            for register in read:
-                if register >= FIRST_VIRTUAL:
-                    found = uses.setdefault(register, [])
-                    if not found or found[-1] != position:
-                        found.append(position)
-            for register in write:
-                if register >= FIRST_VIRTUAL:
-                    uses.setdefault(register, []).append(position + 1)
-            if insn.op == MOV64 and not insn.off and insn.dst != insn.src:
-                hints.setdefault(insn.src, []).append((position, insn.dst))
-                hints.setdefault(insn.dst, []).append((position, insn.src))
             position += 2
+            dst, src = insn.dst, insn.src
+            if insn.op == MOV64 and not insn.off:
+                if dst == src:
+                    continue
+                hints.setdefault(src, []).append((position, dst))
+                hints.setdefault(dst, []).append((position, src))
+            effects = EFFECTS[insn.op]
+            if effects & SPECIAL:
+                _use(uses, position, *operands(insn))
+                continue
+            if effects & READ_SRC and src >= FIRST_VIRTUAL:
+                uses.setdefault(src, []).append(position)
+            if dst >= FIRST_VIRTUAL:
+                found = uses.setdefault(dst, [])
+                if effects & READ_DST and not (found and found[-1] == position):
+                    found.append(position)
+                if effects & WRITE_DST:
+                    found.append(position + 1)
     result = {}
     for register, ranges in liveness.ranges.items():
         if register >= FIRST_VIRTUAL:
             home = result[register] = Home(register, ranges, uses.get(register, []), hints.get(register, []))
             home.maker = makers.get(register)
     return result
+
+
+def _use(uses: dict[int, list[int]], position: int, read: tuple[int, ...], written: tuple[int, ...]) -> None:
+    """Note what an instruction with operands of its own reads and writes."""
+    for register in sorted(set(read)):
+        if register >= FIRST_VIRTUAL:
+            uses.setdefault(register, []).append(position)
+    for register in written:
+        if register >= FIRST_VIRTUAL:
+            uses.setdefault(register, []).append(position + 1)

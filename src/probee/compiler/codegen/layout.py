@@ -125,7 +125,7 @@ def _copy_exits(function: MachineFunction) -> None:
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         conditional = block.insns and block.insns[-1].target is not None
         if block.next is not None and block.next is not following and not conditional and _is_end(block.next):
-            block.insns += block.next.insns
+            block.insns += [insn.copy() for insn in block.next.insns]
             block.next = None
     reached = _reached(blocks[0])
     function.blocks = [block for block in blocks if block in reached]

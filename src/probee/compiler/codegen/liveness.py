@@ -133,10 +133,11 @@ def _ranges(blocks: list[MachineBlock], start: list[int], live_out: list[set[int
                 for register in read:
                     until.setdefault(register, position + 1)
                 continue
+            dst = insn.dst
             if effects & WRITE_DST:
-                _add(ranges, insn.dst, position + 1, until.pop(insn.dst, position + 2))
-            if effects & READ_DST and insn.dst not in until:
-                until[insn.dst] = position + 1
+                _add(ranges, dst, position + 1, until.pop(dst, position + 2))
+            if effects & READ_DST and dst not in until:
+                until[dst] = position + 1
             if effects & READ_SRC and insn.src not in until:
                 until[insn.src] = position + 1
         until.pop(10, None)
@@ -151,8 +152,10 @@ def _add(ranges: dict[int, Ranges], register: int, start: int, end: int) -> None
     """Add a range in front of those found so far, joined with the next when they touch."""
     if end <= start:
         return
-    found = ranges.setdefault(register, [])
-    if found and found[-1][0] <= end:
+    found = ranges.get(register)
+    if found is None:
+        ranges[register] = [(start, end)]
+    elif found[-1][0] <= end:
         found[-1] = (start, max(end, found[-1][1]))
     else:
         found.append((start, end))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from probee.compiler.ir.unit import FieldAccess
 from probee.formats.insn import opcode as o
+from probee.formats.insn.insn import Insn
 
 FIRST_VIRTUAL = 16
 FRAME = 0x100  # dst = address of `slot` + off
@@ -38,13 +39,13 @@ class FrameSlot:
         self.ranges: list[tuple[int, int]] | None = None
 
 
-class MachineInsn:
-    """One instruction.  `slot` makes r10-relative offsets relative to a FrameSlot; `target` is a conditional jump's block.
+class MachineInsn(Insn):
+    """An instruction on its way.  `slot` makes r10-relative offsets relative to a FrameSlot; `target` is a jump's block.
 
-    A call's `off` is the number of arguments it reads, until it is emitted.
+    A call's `off` is the number of arguments it reads, until it is emitted.  Equal is only what is the same.
     """
 
-    __slots__ = ("dst", "field", "imm", "off", "op", "ref", "slot", "span", "src", "target")
+    __slots__ = ("field", "slot", "target")
 
     def __init__(
         self,
@@ -67,6 +68,14 @@ class MachineInsn:
         self.slot = slot
         self.field: FieldAccess | None = None
         self.target: MachineBlock | None = None
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__  # type: ignore[assignment]  # Insn has none
+
+    def copy(self) -> MachineInsn:
+        new = MachineInsn(self.op, self.dst, self.src, self.off, self.imm, self.span, self.ref, self.slot)
+        new.field, new.target = self.field, self.target
+        return new
 
     def __repr__(self) -> str:
         return f"<{self.op:#x} dst={self.dst} src={self.src} off={self.off} imm={self.imm} {self.ref or ''}>"
