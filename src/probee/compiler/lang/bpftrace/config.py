@@ -117,7 +117,7 @@ def read_config(block: ast.Config | None, environment: dict[str, str]) -> Config
             try:
                 config.set(key, _number(key, text) if isinstance(default, int) and not isinstance(default, bool) else text)
             except CompileError as error:
-                raise UsageError(f"BPFTRACE_{key.upper()}: {error.message}") from None
+                raise UsageError(f"BPFTRACE_{key.upper()}: {error.message}", exit_status=2) from None
     return config
 
 
@@ -134,4 +134,4 @@ def _number(key: str, text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise UsageError(f"BPFTRACE_{key.upper()}: expecting a number, got {text}") from None
+        raise UsageError(f"BPFTRACE_{key.upper()}: expecting a number, got {text}", exit_status=2) from None

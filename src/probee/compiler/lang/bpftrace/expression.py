@@ -188,7 +188,7 @@ def _expansion(resolver: Resolver, node: ast.Expansion) -> Ty:
     try:
         type = resolver.expr(node.body)
     except CompileError as error:
-        raise (error.at(node.source) if node.source is not None else error) from None
+        raise (error.at(node.source).expanded_from(node.span) if node.source is not None else error) from None
     if isinstance(node.body.meaning, Known):
         node.meaning = node.body.meaning
     return type

@@ -22,7 +22,7 @@ from probee.probes.probe import Probe
 
 RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
-    "missing_probes", "license",
+    "missing_probes", "license", "max_probes",
 )  # fmt: skip
 STANDARD = ("stdlib", "stdlib/base", "stdlib/process", "stdlib/strings", "stdlib/task", "stdlib/usdt")  # always there
 MAX_OPERATIONS = 100_000  # of the IR in one program
@@ -76,11 +76,15 @@ def lower_script(source: Source, target: Target, options: Options) -> Unit:
     from probee.compiler.lang.bpftrace.function_option import check_unknown
 
     script = read(source, target, options)
-    find_probes(script, options)
-    resolver = Resolver(script)
-    resolver.run()
-    check_unknown(script)
-    return _lower(script, resolver, options)
+    try:
+        find_probes(script, options)
+        resolver = Resolver(script)
+        resolver.run()
+        check_unknown(script)
+        return _lower(script, resolver, options)
+    except CompileError as error:
+        error.warnings = [_shown(warning) for warning in script.warnings] if options.warning_level else []
+        raise
 
 
 def read(source: Source, target: Target, options: Options) -> Script:
@@ -178,8 +182,7 @@ def _calls_exit(instance: Instance) -> bool:
 
 def _shown(warning: CompileError) -> str:
     """Return the text of a warning; one that belongs to no place shows none."""
-    text = warning.report() if warning.span else f"ERROR: {warning.message}"
-    return text.replace("ERROR:", "WARNING:", 1)
+    return warning.text("WARNING") if warning.span else f"WARNING: {warning.message}"
 
 
 def _program(script: Script, unit: Unit, instance: Instance, options: Options) -> Program:
