@@ -99,7 +99,9 @@ def test_one_blank_line_stays_and_several_become_one():
 
 
 @pytest.mark.parametrize("comment", ["// a", "/* a */", "/* two\n lines */"])
-@pytest.mark.parametrize("place", ["%s\nbegin {}", "begin {}\n%s\nend {}", "begin { %s\n print(1); }", "begin { print(%s\n1); }"])
+@pytest.mark.parametrize(
+    "place", ["%s\nbegin {}", "begin {}\n%s\nend {}", "begin { %s\n print(1); }", "begin { print(%s\n1); }"]
+)
 def test_a_comment_is_kept_wherever_it_stands(comment, place):
     assert usual(place % comment).count(comment) == 1
 

@@ -15,6 +15,8 @@ from probee.cli.options import parse
 from probee.cli.script import read_script
 from probee.errors import ParseError, PermissionMissing, UsageError, make_span
 
+NO_LLVM = "there is no LLVM in probee, so there is no LLVM IR to write: --emit ir shows probee's own IR"
+
 
 def test_help_is_on_stdout_and_no_error(capsys):
     assert main(["-h"]) == 0
@@ -41,7 +43,7 @@ def test_the_version_starts_with_a_v(capsys):
         (["/nonexistent/x.bt"], "ERROR: failed to open file '/nonexistent/x.bt': No such file or directory"),
         (["-p", "x1", "-e", "begin {}"], "ERROR: Failed to parse pid: invalid integer: x1"),
         (["-c", "/nonexistent/x", "-e", "begin {}"], "ERROR: path '/nonexistent/x' does not exist or is not executable"),
-        (["--emit-llvm", "x", "-e", "begin {}"], "ERROR: there is no LLVM in probee, so there is no LLVM IR to write: --emit ir shows probee's own IR"),
+        (["--emit-llvm", "x", "-e", "begin {}"], f"ERROR: {NO_LLVM}"),
         (["--fmt", "-e", "begin {"], "stdin:1:8-8: ERROR: syntax: expected '}'"),
         (["-l", "a", "b"], "USAGE: -l takes one pattern or file; several patterns stand between commas, in quotes."),
         (["-p", "4194304", "-e", "begin {}"], "ERROR: Failed to attach to pid 4194304: there is no such process"),

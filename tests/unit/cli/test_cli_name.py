@@ -72,7 +72,8 @@ def test_the_process_is_found_by_that_name(command):
 
 
 def test_a_title_that_has_no_room_is_cut():
-    program = "from probee.cli.title import set_title; set_title('name', ['x' * 5000]); print(open('/proc/self/cmdline').read())"
+    show = "print(open('/proc/self/cmdline').read())"
+    program = f"from probee.cli.title import set_title; set_title('name', ['x' * 5000]); {show}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("name\0xxxx")
 
