@@ -6,7 +6,17 @@ an effect, or writes a register that one that stays reads; so a loop that only f
 
 from __future__ import annotations
 
-from probee.compiler.codegen.machine import EFFECTS, FIRST_VIRTUAL, IMPURE, MachineFunction, MachineInsn, operands
+from probee.compiler.codegen.machine import (
+    EFFECTS,
+    FIRST_VIRTUAL,
+    IMPURE,
+    READ_DST,
+    READ_SRC,
+    SPECIAL,
+    MachineFunction,
+    MachineInsn,
+    operands,
+)
 
 
 def remove_dead(function: MachineFunction) -> None:
@@ -15,8 +25,14 @@ def remove_dead(function: MachineFunction) -> None:
     work: list[int] = []
     for block in function.blocks:
         for insn in block.insns:
-            if EFFECTS[insn.op] & IMPURE or insn.dst < FIRST_VIRTUAL:
+            effects = EFFECTS[insn.op]
+            if effects & SPECIAL:
                 work += operands(insn)[0]
+            elif effects & IMPURE or insn.dst < FIRST_VIRTUAL:
+                if effects & READ_DST:
+                    work.append(insn.dst)
+                if effects & READ_SRC:
+                    work.append(insn.src)
             else:
                 writers.setdefault(insn.dst, []).append(insn)
     live: set[int] = set()

@@ -19,9 +19,11 @@ from probee.errors import CompileError, Source
 from probee.model.spec import ObjectSpec, ProgramSpec
 
 
-def generate_object(unit: Unit, *, source_name: str, source_text: str, license: str = "GPL") -> ObjectSpec:
+def generate_object(
+    unit: Unit, *, source_name: str, source_text: str, source_parts: tuple[tuple[int, str], ...] = (), license: str = "GPL"
+) -> ObjectSpec:
     """Return the object of a unit.  CompileError where a program does not fit the machine's limits."""
-    source = Source(source_name, source_text)
+    source = Source(source_name, source_text, source_parts)
     debug = Debug(source)
     try:
         programs = tuple(generate(program, unit, debug) for program in unit.programs)
@@ -36,6 +38,7 @@ def generate_object(unit: Unit, *, source_name: str, source_text: str, license: 
         btf=debug.blob(),
         source_name=source_name,
         source_text=source_text,
+        source_parts=source_parts,
         options=dict(unit.options),
         warnings=tuple(unit.warnings),
         license=license,

@@ -21,7 +21,7 @@ class Debug:
         self._btf = BtfBuilder()
         self._file = self._btf.string(source.name)
         self._proto = 0
-        self._lines: dict[int, int] = {}  # line → its text's offset among the strings
+        self._lines: dict[int, int] = {}  # where a line begins → its text's offset among the strings
 
     def func_info(self, functions: list[tuple[int, Function]]) -> bytes:
         """Return the records of (slot, function)."""
@@ -32,9 +32,10 @@ class Debug:
         rows = []
         for slot, span in lines:
             line, column = self._source.position(span >> 24)
-            if line not in self._lines:
-                self._lines[line] = self._btf.string(self._source.line(line).strip().replace("\0", " "))
-            rows.append((slot, self._file, self._lines[line], line, column))
+            begin = (span >> 24) - column
+            if begin not in self._lines:
+                self._lines[begin] = self._btf.string(self._source.line_at(span >> 24).strip().replace("\0", " "))
+            rows.append((slot, self._file, self._lines[begin], line, column))
         return line_info(rows)
 
     def blob(self) -> bytes:

@@ -240,7 +240,7 @@ def _halves(blocks: list[Block]) -> set[Value]:
     if found:
         for block in blocks:
             for value in block.values:
-                if not _compares_half(value):
+                if not found.isdisjoint(value.args) and not _compares_half(value):
                     found.difference_update(value.args)
     return found
 

@@ -41,11 +41,8 @@ class Widths:
         self._demanded = demanded
         phis = [value for block in blocks for value in block.values if value.op == op.PHI]
         self.of.update(dict.fromkeys(phis, 0))
+        moving = self._first(blocks, set(phis))
         while True:
-            for block in blocks:
-                for value in block.values:
-                    if value.op != op.PHI:
-                        self.of[value] = self._limited(value, self._natural(value))
             grown = [phi for phi in phis if self._limited(phi, self._phi(phi)) > self.of[phi]]
             if not grown:
                 return
@@ -53,6 +50,28 @@ class Widths:
                 width = self._phi(phi)
                 steps = (phi.type.bits, I32.bits, I64.bits)
                 self.of[phi] = self._limited(phi, next(step for step in steps if step >= width))
+            for value in moving:
+                self.of[value] = self._limited(value, self._natural(value))
+
+    def _first(self, blocks: list[Block], moved: set[Value]) -> list[Value]:
+        """Set the width of everything; return the values that are computed from phis."""
+        of, demanded = self.of, self._demanded
+        moving: list[Value] = []
+        for block in blocks:
+            for value in block.values:
+                operation = value.op
+                if operation == op.PHI:
+                    continue
+                rule = _RULES.get(operation)
+                if rule is None:
+                    width = value.type.bits if operation in _CLEAN else 64
+                else:
+                    width = rule(value, of)
+                    if moved and not moved.isdisjoint(value.args):
+                        moved.add(value)
+                        moving.append(value)
+                of[value] = min(width, value.type.bits) if value in demanded else width
+        return moving
 
     def is_clean(self, value: Value) -> bool:
         return self.of[value] <= value.type.bits

@@ -43,6 +43,7 @@ FAR = ("kernel", "user")  # spaces that only probe reads reach
 
 # Loads of kernel and user memory are not repeated, nor kept, across these: time passes, or something happens there
 _TIME = frozenset(("ktime_get_ns", "ktime_get_boot_ns", "ktime_get_tai_ns", "ktime_get_coarse_ns", "jiffies64"))
+_STORES = frozenset((op.STORE, op.ATOMIC))
 _ADDRESS_KEPT = frozenset((op.PHI, op.CALL, op.KFUNC, op.ADDRESS, op.RETURN))
 
 Root = Value | str
@@ -83,13 +84,15 @@ def escaped_slots(function: Function) -> set[Value]:
     escaped: set[Value] = set()
     for block in function.blocks:
         for value in block.values:
-            kept: list[Value] = []
-            if value.op in _ADDRESS_KEPT:
-                kept = value.args
-            elif value.op in (op.STORE, op.ATOMIC):
+            operation = value.op
+            if operation in _STORES:
                 kept = value.args[1:]
-            elif value.op == op.HELPER and (_calls_back(value) or "dynptr" in value.attr):
+            elif operation == op.HELPER:
+                kept = value.args if _calls_back(value) or "dynptr" in value.attr else []
+            elif operation in _ADDRESS_KEPT:
                 kept = value.args
+            else:
+                continue
             for arg in kept:
                 if arg.type.space in ("stack", "ringbuf"):
                     root = locate(arg)[0]

@@ -59,7 +59,7 @@ def _mentions(function: Function, number: dict[Value, int]) -> tuple[dict[Value,
 def _conflicts(function: Function, mentions: dict[Value, int], count: int) -> list[int]:
     """Return for each alloca the bits of those that are in use while it is."""
     order = reverse_postorder(function)
-    own = {id(block): _union(mentions.get(value, 0) for value in block.values) for block in order}
+    own = {id(block): _union(mentions[value] for value in block.values if value in mentions) for block in order}
     before = {id(block): 0 for block in order}  # mentioned on some path to the block's start
     after = {id(block): 0 for block in order}  # mentioned on some path from the block's end
     changed = True
@@ -73,19 +73,18 @@ def _conflicts(function: Function, mentions: dict[Value, int], count: int) -> li
             changed, after[id(block)] = changed or new != after[id(block)], new
     conflicts = [0] * count
     for block in order:
+        here = [mentions[value] for value in block.values if value in mentions]
         later = [after[id(block)]]
-        for value in reversed(block.values):
-            later.append(later[-1] | mentions.get(value, 0))
+        for bits in reversed(here):
+            later.append(later[-1] | bits)
         earlier = before[id(block)]
-        for index, value in enumerate(block.values):
-            here = mentions.get(value, 0)
-            if here:
-                earlier |= here
-                in_use = earlier & later[len(block.values) - index]
-                for bit in _bits(here):
-                    conflicts[bit] |= in_use
-                for bit in _bits(in_use):
-                    conflicts[bit] |= here
+        for bits in here:
+            earlier |= bits
+            in_use = earlier & later.pop()
+            for bit in _bits(bits):
+                conflicts[bit] |= in_use
+            for bit in _bits(in_use & ~bits):
+                conflicts[bit] |= bits
     return conflicts
 
 

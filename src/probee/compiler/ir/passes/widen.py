@@ -66,19 +66,20 @@ class _Group:
 def _pieces(content: dict[int, int], start: int, end: int) -> list[tuple[int, bytes]]:
     """Cut a range of bytes into aligned stores of what fits an immediate."""
     parts: list[tuple[int, bytes]] = []
-    while start < end:
+    data = bytes([content[at] for at in range(start, end)])
+    at = start
+    while at < end:
         size = 8
-        while start % size or start + size > end or not _fits(bytes(content[start + n] for n in range(size))):
+        while at % size or at + size > end or not _fits(data[at - start : at - start + size]):
             size >>= 1
-        parts.append((start, bytes(content[start + n] for n in range(size))))
-        start += size
+        parts.append((at, data[at - start : at - start + size]))
+        at += size
     return parts
 
 
 def _fits(content: bytes) -> bool:
     """Return whether a number can be stored by one instruction."""
-    number = int.from_bytes(content, "little", signed=True)
-    return len(content) < I64.size or -(1 << 31) <= number < 1 << 31
+    return len(content) < I64.size or -(1 << 31) <= int.from_bytes(content, "little", signed=True) < 1 << 31
 
 
 def run(function: Function, unit: Unit) -> bool:
