@@ -102,8 +102,13 @@ def _run(cases: list[Case], tests: Path, checkout: Path, options: argparse.Names
     if results:
         print(f"{len(results)} of {len(cases)} are not run again", file=sys.stderr)
 
+    missing = [case for case in cases if case.ident not in results]
+
     def report(case: Case, result: Result) -> None:
         results[case.ident] = result
+        if len(results) % 25 == 0:
+            print(f"{len(results)} of {len(cases)} done", file=sys.stderr, flush=True)
+            store.save()
         store.keep(case, result)
         if result.status == "failed":
             print(f"FAILED   {case.ident}: {result.why}", flush=True)
@@ -113,7 +118,6 @@ def _run(cases: list[Case], tests: Path, checkout: Path, options: argparse.Names
             print(whole(case, result))
 
     try:
-        missing = [case for case in cases if case.ident not in results]
         if missing and (options.guest or options.connect):
             run_in_guest(options.guest or "6.12", missing, checkout.resolve(), report, connect=options.connect)
         elif missing:
