@@ -6,7 +6,7 @@ placed after what stays in it, so that live ranges are short and most jumps fall
 
 from __future__ import annotations
 
-from probee.compiler.ir.dominance import immediate_dominators
+from probee.compiler.ir.dominance import immediate_dominators, reverse_postorder
 from probee.compiler.ir.unit import Block, Function
 
 
@@ -16,11 +16,11 @@ class Order:
     __slots__ = ("blocks", "depth")
 
     def __init__(self, function: Function) -> None:
-        blocks = _reverse_postorder(function.entry, {})
+        blocks = reverse_postorder(function)
         depth = _loop_depths(blocks, immediate_dominators(blocks))
         if any(depth):
             known = {block: depth[index] for index, block in enumerate(blocks)}
-            blocks = _reverse_postorder(function.entry, known)
+            blocks = _leaving_last(function.entry, known)
             depth = [known[block] for block in blocks]
         for index, block in enumerate(blocks):
             block.id = index
@@ -28,8 +28,8 @@ class Order:
         self.depth = depth
 
 
-def _reverse_postorder(entry: Block, depth: dict[Block, int]) -> list[Block]:
-    """Return the blocks; of two successors the one in fewer loops is visited first, and so comes later."""
+def _leaving_last(entry: Block, depth: dict[Block, int]) -> list[Block]:
+    """Return the blocks in reverse postorder; of two successors the one in fewer loops is visited first, and so comes later."""
     order: list[Block] = []
     seen = {entry}
     stack = [(entry, _pending(entry, depth))]
@@ -51,7 +51,7 @@ def _reverse_postorder(entry: Block, depth: dict[Block, int]) -> list[Block]:
 def _pending(block: Block, depth: dict[Block, int]) -> list[Block]:
     """Return the successors, the one to visit first last; the branch not taken is visited first among equals."""
     successors = list(block.successors)
-    if depth and len(successors) == 2 and depth[successors[1]] > depth[successors[0]]:
+    if len(successors) == 2 and depth[successors[1]] > depth[successors[0]]:
         successors.reverse()
     return successors
 

@@ -12,18 +12,17 @@ from probee.compiler.ir.unit import Block, Function
 def reverse_postorder(function: Function) -> list[Block]:
     """Return the blocks so that each comes before its successors, except along the edges that close loops."""
     order: list[Block] = []
-    seen = {function.entry}
-    stack = [(function.entry, list(function.entry.successors))]
+    seen: set[Block] = set()
+    stack: list[Block | None] = [function.entry]
     while stack:
-        block, pending = stack[-1]
-        if not pending:
-            order.append(block)
-            stack.pop()
-            continue
-        successor = pending.pop()
-        if successor not in seen:
-            seen.add(successor)
-            stack.append((successor, list(successor.successors)))
+        block = stack.pop()
+        if block is None:  # all that follows the block below it has been visited
+            done = stack.pop()
+            assert done is not None
+            order.append(done)
+        elif block not in seen:
+            seen.add(block)
+            stack += (block, None, *block.successors)
     order.reverse()
     return order
 

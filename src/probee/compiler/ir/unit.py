@@ -157,24 +157,23 @@ def connect(function: Function) -> None:
     Phi arguments are in the order of `predecessors`, so this must not run between adding an edge and its phi argument;
     predecessors that stay keep their order.
     """
-    reached: list[Block] = []
-    seen: set[int] = set()
+    incoming: dict[Block, list[Block]] = {}  # of those that are reached, in that order
+    waiting: dict[Block, list[Block]] = {}
     stack = [function.entry]
     while stack:
         block = stack.pop()
-        if id(block) in seen:
+        if block in incoming:
             continue
-        seen.add(id(block))
-        reached.append(block)
-        stack.extend(reversed(block.successors))
-    incoming: dict[int, list[Block]] = {id(block): [] for block in reached}
-    for block in reached:
-        for successor in block.successors:
-            incoming[id(successor)].append(block)
-    for number, block in enumerate(reached):
+        incoming[block] = waiting.setdefault(block, [])
+        successors = block.successors
+        for successor in successors:
+            waiting.setdefault(successor, []).append(block)
+        stack += successors[::-1]
+    for number, (block, sources) in enumerate(incoming.items()):
         block.id = number
-        _reconnect(block, incoming[id(block)])
-    function.blocks = reached
+        if sources != block.predecessors:
+            _reconnect(block, sources)
+    function.blocks = list(incoming)
 
 
 def _reconnect(block: Block, incoming: list[Block]) -> None:
