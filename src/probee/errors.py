@@ -161,7 +161,7 @@ class CompileError(ProbeeError):
 
 def _with_place(source: Source | None, span: int, message: str) -> list[str]:
     """Return a message with its place before it and its source line below it, as far as they are known."""
-    if source is None:
+    if source is None or not span:
         return [message]
     return [f"{locate(source, span)}: {message}", excerpt(source, span)]
 

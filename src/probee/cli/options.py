@@ -86,7 +86,11 @@ class Options:
 
 
 class BadOption(UsageError):
-    """An option that does not exist or lacks its argument: the usage goes with the message."""
+    """An option that does not exist or lacks its argument: the usage goes with the message, or a hint that is to the point."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def parse(words: list[str], *, bpftrace: bool = False) -> Options:
@@ -111,7 +115,7 @@ def _long(options: Options, word: str, rest: Iterator[str]) -> None:
     known = [name] if name in LONG else [long for long in LONG if long.startswith(name) and long not in _HIDDEN]
     if len(known) != 1:
         what = f"option '--{name}' is ambiguous: --{', --'.join(known)}" if known else f"unrecognized option '--{name}'"
-        raise BadOption(what)
+        raise BadOption(what, hint="" if known else _near(name, options))
     name = known[0]
     if LONG[name] in _ARGUMENT:
         _set(options, name, value if equals else _argument(rest, f"--{name}"), f"--{name}")
@@ -119,6 +123,16 @@ def _long(options: Options, word: str, rest: Iterator[str]) -> None:
         raise BadOption(f"option '--{name}' doesn't allow an argument")
     else:
         _set(options, name, "", f"--{name}")
+
+
+def _near(name: str, options: Options) -> str:
+    """Return what was perhaps meant by a long option that does not exist."""
+    from probee.probes.candidate import closest
+
+    found = closest(name, [long for long in LONG if long not in _HIDDEN])
+    if found:
+        return f"Did you mean: --{', --'.join(found)}?"
+    return "a script's own options follow --" if options.program is not None or options.arguments else ""
 
 
 def _letters(options: Options, letters: str, rest: Iterator[str]) -> None:

@@ -25,7 +25,7 @@ def main(argv: list[str], *, name: str = "probee") -> int:
     try:
         return _main(argv, name)
     except BadOption as error:
-        return _usage(str(error), name)
+        return _usage(str(error), name, error.hint)
 
 
 def _main(argv: list[str], name: str) -> int:
@@ -74,11 +74,12 @@ def _informed(options: Options, name: str) -> int:
     return 0
 
 
-def _usage(problem: str, name: str) -> int:
-    """Write what is wrong and the forms of the command, or the whole usage when nothing was asked."""
+def _usage(problem: str, name: str, hint: str = "") -> int:
+    """Write what is wrong and the forms of the command; the whole usage when nothing was asked."""
     from probee.cli.usage import forms, usage
 
-    sys.stderr.write(f"USAGE: {problem}\n{forms(name)}`{name} -h` shows all options.\n" if problem else usage(name))
+    hint = f"HINT: {hint}\n" if hint else ""
+    sys.stderr.write(f"ERROR: {problem}\n{hint}{forms(name)}`{name} -h` shows all options.\n" if problem else usage(name))
     return 1
 
 

@@ -64,7 +64,8 @@ def _read(path: str) -> bytes:
             with open(path, "rb") as file:
                 data = file.read(LONGEST + 1)
     except OSError as error:
-        raise UsageError(f"failed to open file '{path}': {error.strerror}") from None
+        hint = "\nHINT: a program on the command line follows -e" if "{" in path else ""
+        raise UsageError(f"failed to open file '{path}': {error.strerror}{hint}") from None
     if len(data) > LONGEST:
         raise UsageError(f"'{path}' is longer than {LONGEST >> 20} MB: that is no script, and no bundle of probee")
     return data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark

@@ -38,7 +38,9 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
     try:
         return _compile(source, target, options, after)
     except CompileError as error:
-        raise error.at(source) from None
+        from probee.compiler.lang.bpftrace.advice import advise
+
+        raise advise(error.at(source), text, target) from None
     except RecursionError:
         raise Unsupported("the program is nested too deeply", 0, source=source) from None
     finally:

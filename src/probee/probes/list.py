@@ -305,6 +305,12 @@ def _types(keyword: str, pattern: str, target: Target, *, verbose: bool) -> Iter
             yield f"{keyword} {found.name}"
 
 
+def type_names(keyword: str, target: Target) -> Iterable[str]:
+    """Return the names of the kernel's own types of a kind, as far as the target can list them."""
+    btf = target.btf() if isinstance(target, BtfBackedTarget) else None
+    return btf.names(keyword) if btf is not None else ()
+
+
 def _found_types(keyword: str, pattern: str, target: Target) -> Iterator[tuple[str, CType | None]]:
     """Yield (module, type): of vmlinux, then what only modules have."""
     if not has_wildcard(pattern) or not isinstance(target, BtfBackedTarget):

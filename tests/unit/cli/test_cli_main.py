@@ -38,14 +38,14 @@ def test_the_version_starts_with_a_v(capsys):
 @pytest.mark.parametrize(
     "words, first_line",
     [
-        (["--nope"], "USAGE: unrecognized option '--nope'"),
-        (["-q"], "USAGE: filename or -e 'program' required."),
+        (["--nope"], "ERROR: unrecognized option '--nope'"),
+        (["-q"], "ERROR: filename or -e 'program' required."),
         (["/nonexistent/x.bt"], "ERROR: failed to open file '/nonexistent/x.bt': No such file or directory"),
         (["-p", "x1", "-e", "begin {}"], "ERROR: Failed to parse pid: invalid integer: x1"),
         (["-c", "/nonexistent/x", "-e", "begin {}"], "ERROR: path '/nonexistent/x' does not exist or is not executable"),
         (["--emit-llvm", "x", "-e", "begin {}"], f"ERROR: {NO_LLVM}"),
         (["--fmt", "-e", "begin {"], "stdin:1:8-8: ERROR: syntax: expected '}'"),
-        (["-l", "a", "b"], "USAGE: -l takes one pattern or file; several patterns stand between commas, in quotes."),
+        (["-l", "a", "b"], "ERROR: -l takes one pattern or file; several patterns stand between commas, in quotes."),
         (["-p", "4194304", "-e", "begin {}"], "ERROR: Failed to attach to pid 4194304: there is no such process"),
     ],
 )
