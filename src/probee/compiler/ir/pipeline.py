@@ -2,8 +2,8 @@
 
 A pass is `run(function, unit) -> bool` (did it change anything) or, where it sees a whole unit, `unit → unit`.  It finds a
 function's blocks connected (unit.connect) and leaves them so.  CLEANING is repeated over the functions where that may find
-more, at most ROUNDS times; a script's compile time is mostly spent there.  With PROBEE_VERIFY_IR set in the environment,
-verify.py judges the unit after each pass.
+more, at most ROUNDS times; a script's compile time is mostly spent there.  Passes that few programs need are imported when
+one does.  With PROBEE_VERIFY_IR set in the environment, verify.py judges the unit after each pass.
 """
 
 from __future__ import annotations
@@ -11,25 +11,76 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from probee.compiler.ir.passes import combine, dce, deadstore, lookup, number, promote, simplify, thread, unroll, widen
+from probee.compiler.ir import op
+from probee.compiler.ir.passes import dce, deadstore, number, promote, simplify, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
-from probee.compiler.ir.unit import Function, Unit, connect
+from probee.compiler.ir.unit import Block, Function, Unit, connect
 
 FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
 
 ROUNDS = 2  # a third finds nothing in any script of ours
+
+
+def _lookup(function: Function, unit: Unit) -> bool:
+    n_lookups = [value.attr for block in function.blocks for value in block.values].count("map_lookup_elem")
+    if n_lookups < 2:
+        return False
+    from probee.compiler.ir.passes import lookup
+
+    return lookup.run(function, unit)
+
+
+def _thread(function: Function, unit: Unit) -> bool:
+    if not any(len(block.predecessors) > 1 and block.values[-1].op == op.BRANCH for block in function.blocks):
+        return False
+    from probee.compiler.ir.passes import thread
+
+    return thread.run(function, unit)
+
+
+def _unroll(function: Function, unit: Unit) -> bool:
+    if not any(_counts(block) for block in function.blocks):
+        return False
+    from probee.compiler.ir.passes import unroll
+
+    return unroll.run(function, unit)
+
+
+def _counts(block: Block) -> bool:
+    """Return whether a phi of the block is computed from itself."""
+    for phi in block.values:
+        if phi.op != op.PHI:
+            break
+        if any(phi in arg.args for arg in phi.args):
+            return True
+    return False
+
+
+def _combine(function: Function, unit: Unit) -> bool:
+    portable = not unit.options.get("local")
+    if not any(
+        value.op == op.LOAD and value.args[0].type.space == "kernel" and not (portable and value in function.fields)
+        for block in function.blocks
+        for value in block.values
+    ):
+        return False
+    from probee.compiler.ir.passes import combine
+
+    return combine.run(function, unit)
+
+
 # A pass, and whether what it changes gives the passes before it something to do
 CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("number", number.run, False),
     ("simplify", simplify.run, True),
-    ("lookup", lookup.run, True),
-    ("thread", thread.run, True),
+    ("lookup", _lookup, True),
+    ("thread", _thread, True),
     ("deadstore", deadstore.run, False),
     ("dce", dce.run, False),
 )
-FINISHING: tuple[tuple[str, FunctionPass], ...] = (("combine", combine.run), ("widen", widen.run))
+FINISHING: tuple[tuple[str, FunctionPass], ...] = (("combine", _combine), ("widen", widen.run))
 
 
 def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:
@@ -75,7 +126,7 @@ def _clean(functions: list[Function], unit: Unit, see: Observer) -> None:
                 again.update(dict.fromkeys(changed))
             see(name, unit)
         if not turn:
-            again.update(dict.fromkeys(function for function in functions if unroll.run(function, unit)))
+            again.update(dict.fromkeys(function for function in functions if _unroll(function, unit)))
             see("unroll", unit)
         functions = list(again)
         if not functions:

@@ -26,9 +26,6 @@ Repeated = tuple[Value, Reads]  # the first lookup, what was read through it by 
 
 def run(function: Function, unit: Unit) -> bool:
     """Remove repeated lookups; return whether there were any."""
-    found = [value for block in function.blocks for value in block.values if value.op == op.HELPER and value.attr == LOOKUP]
-    if len(found) < 2:
-        return False
     repeated = _repeated(function, unit)
     if not repeated or not _reuse(function, repeated):
         return False

@@ -7,8 +7,6 @@ function gets at its scratch memory is claim.py's.
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes.claim import Placement
-from probee.compiler.ir.passes.share import share_allocas
 from probee.compiler.ir.unit import Function, Unit, Value
 
 STACK_BYTES = 512
@@ -28,6 +26,8 @@ def scratch(unit: Unit) -> Unit:
                 break  # code generation says what is too large
         for function in program.functions:
             if frames[function.name].moved:
+                from probee.compiler.ir.passes.claim import Placement
+
                 Placement(program, function, unit).place(frames[function.name].moved)
     return unit
 
@@ -39,14 +39,20 @@ class _StackFrame:
         self.function = function
         self.slots = [value for value in function.entry.values if value.op == op.ALLOCA]
         self.size = self._size()
-        if self.size > STACK_BYTES - RESERVE and share_allocas(function, _pinned(function)):
-            self.slots = [value for value in function.entry.values if value.op == op.ALLOCA]
-            self.size = self._size()
+        if self.size > STACK_BYTES - RESERVE:
+            self._share()
         self.moved: list[Value] = []
         self.callees = [
             value.attr for block in function.blocks for value in block.values if value.op in (op.CALLBACK, op.CALL)
         ]
         self._movable: list[Value] | None = None
+
+    def _share(self) -> None:
+        from probee.compiler.ir.passes.share import share_allocas
+
+        if share_allocas(self.function, _pinned(self.function)):
+            self.slots = [value for value in self.function.entry.values if value.op == op.ALLOCA]
+            self.size = self._size()
 
     def _size(self) -> int:
         return sum(-(-slot.attr.size // 8) * 8 for slot in self.slots)

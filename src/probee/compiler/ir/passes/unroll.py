@@ -24,23 +24,10 @@ _DEEPEST = 12  # how far back a condition is followed
 def run(function: Function, unit: Unit) -> bool:
     """Unroll every loop that is small enough, inner ones first; return whether there was one."""
     changed = False
-    while any(_counts(block) for block in function.blocks):
-        loop = _find(function)
-        if loop is None:
-            break
+    while (loop := _find(function)) is not None:
         write_out(function, loop)
         changed = True
     return changed
-
-
-def _counts(block: Block) -> bool:
-    """Return whether a phi of the block is computed from itself."""
-    for phi in block.values:
-        if phi.op != op.PHI:
-            return False
-        if any(phi in arg.args for arg in phi.args):
-            return True
-    return False
 
 
 def _find(function: Function) -> Loop | None:
@@ -49,7 +36,7 @@ def _find(function: Function) -> Loop | None:
     headers = loop_headers(order)
     number = {block: index for index, block in enumerate(order)}
     for header in reversed(order):
-        if header in headers and _counts(header):
+        if header in headers:
             latches = [before for before in header.predecessors if number[before] >= number[header]]
             loop = Loop(header, latches, sorted(_between(header, latches), key=lambda block: number[block]))
             if not headers.intersection(loop.blocks[1:]) and _is_plain(function, loop) and _is_small(loop):
