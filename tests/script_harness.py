@@ -158,7 +158,7 @@ class _Run:
     def __init__(self, spec: ObjectSpec, world: World) -> None:
         self.spec = spec
         self.world = world
-        self.source = Source(spec.source_name, spec.source_text)
+        self.source = Source(spec.source_name, spec.source_text, spec.source_parts)
         self.trailer = str(spec.options.get("str_trunc_trailer", ".."))
         sized = [s if s.role != "ring" else MapSpec(s.name, s.type, 0, 0, RING_BYTES, role="ring") for s in spec.maps]
         self.models = models_of(sized)

@@ -32,22 +32,43 @@ class ProbeeError(Exception):
 
 
 class Source:
-    """A named program text, which turns offsets into line and column.
+    """A named program text, which turns offsets into line and column; perhaps with others behind it, which it imports.
 
-    A span is one int, `offset << 24 | length`, both in characters; 0 means "no place known".
+    A span is one int, `offset << 24 | length`, both in characters; 0 means "no place known".  `parts` are the imported texts
+    as (where it begins in `text`, its name): lines are counted in each of them, so that a span alone says where something is.
     """
 
-    __slots__ = ("_starts", "name", "text")
+    __slots__ = ("_starts", "name", "parts", "text")
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, parts: tuple[tuple[int, str], ...] = ()) -> None:
         self.name = name
         self.text = text
+        self.parts = parts
         self._starts: list[int] | None = None
+
+    def append(self, name: str, text: str) -> int:
+        """Put another text behind those that are there; returns the offset at which it begins."""
+        self.text += "\n"
+        start = len(self.text)
+        self.text += text
+        self.parts = (*self.parts, (start, name))
+        self._starts = None
+        return start
+
+    def name_at(self, offset: int) -> str:
+        """Return the name of the text that an offset lies in."""
+        return next((name for start, name in reversed(self.parts) if start <= offset), self.name)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Return (line, column), both counted from 1, of a character offset."""
         from bisect import bisect_right
 
+        starts = self._line_starts()
+        line = bisect_right(starts, offset)
+        begin = next((start for start, _ in reversed(self.parts) if start <= offset), 0)
+        return line - (bisect_right(starts, begin) - 1 if begin else 0), offset - starts[line - 1] + 1
+
+    def _line_starts(self) -> list[int]:
         if self._starts is None:
             starts = [0]
             find = self.text.find
@@ -56,18 +77,24 @@ class Source:
                 starts.append(at + 1)
                 at = find("\n", at + 1)
             self._starts = starts
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
+        return self._starts
 
     def line(self, number: int) -> str:
-        """Return line `number` (from 1) without its newline."""
-        self.position(0)
-        assert self._starts is not None
-        if not 1 <= number <= len(self._starts):
-            return ""
-        start = self._starts[number - 1]
-        end = self.text.find("\n", start)
+        """Return line `number` (from 1) of the first text without its newline."""
+        starts = self._line_starts()
+        return self.line_at(starts[number - 1]) if 1 <= number <= len(starts) else ""
+
+    def line_at(self, offset: int) -> str:
+        """Return the line that an offset lies in, without its newline."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        end = self.text.find("\n", offset)
         return self.text[start : end if end >= 0 else len(self.text)]
+
+    def lines(self, start: int, end: int) -> list[str]:
+        """Return the lines that a range of characters touches."""
+        first = self.text.rfind("\n", 0, start) + 1
+        last = self.text.find("\n", end)
+        return self.text[first : last if last >= 0 else len(self.text)].split("\n")
 
 
 def make_span(start: int, end: int) -> int:
@@ -86,9 +113,10 @@ def locate(source: Source, span: int) -> str:
     start, end = span_range(span)
     line, column = source.position(start)
     last, last_column = source.position(end)
+    name = source.name_at(start)
     if last != line:
-        return f"{source.name}:{line}-{last}"
-    return f"{source.name}:{line}:{column}-{last_column}"
+        return f"{name}:{line}-{last}"
+    return f"{name}:{line}:{column}-{last_column}"
 
 
 _LONGEST_LINE = 1000  # of characters shown; of a longer one (minified, or no text at all) only the neighbourhood
@@ -100,8 +128,8 @@ def excerpt(source: Source, span: int) -> str:
     start, end = span_range(span)
     (line, column), (last, last_column) = source.position(start), source.position(end)
     if last != line:
-        return "\n".join(_visible(source.line(number)) for number in range(line, last + 1))
-    text = source.line(line)
+        return "\n".join(_visible(text) for text in source.lines(start, end))
+    text = source.line_at(start)
     first, after = column - 1, max(last_column - 1, column)
     if len(text) > _LONGEST_LINE:
         left = max(0, first - _NEIGHBOURHOOD)
@@ -133,6 +161,7 @@ class CompileError(ProbeeError):
         self.source = source
         self.warnings: list[str] = []
         self.parents: list[tuple[Source | None, int]] = []
+        self._outside = 0  # how many of the macros around the place it does not belong to
 
     def at(self, source: Source) -> CompileError:
         """Name the text that the span points into, unless it is known already; returns self."""
@@ -142,8 +171,16 @@ class CompileError(ProbeeError):
         return self
 
     def expanded_from(self, span: int, source: Source | None = None) -> CompileError:
-        """Note that the place lies in a macro that was called at `span`; returns self."""
-        self.parents.append((source, span))
+        """Note that the place lies in a macro that was called at `span` (0: one that nobody can look into); returns self."""
+        if self._outside:
+            self._outside -= 1
+        elif span:
+            self.parents.append((source, span))
+        return self
+
+    def in_argument(self) -> CompileError:
+        """Note that the place lies in an argument of the macro around it, and so where that is called; returns self."""
+        self._outside += 1
         return self
 
     def report(self) -> str:

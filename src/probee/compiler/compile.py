@@ -59,7 +59,9 @@ def _compile(source: Source, target: Target, options: dict[str, Any], after: Obs
         after("lower", unit)
     unit = optimise(unit, after=after)
     license = str(unit.options.get("license", "GPL"))
-    return generate_object(unit, source_name=source.name, source_text=source.text, license=license)
+    return generate_object(
+        unit, source_name=source.name, source_text=source.text, source_parts=source.parts, license=license
+    )
 
 
 def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
@@ -72,6 +74,7 @@ def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
         has_pid=bool(options.get("has_pid")),
         has_child=bool(options.get("has_child")),
         includes=tuple(options.get("includes", ())),
+        include_dirs=tuple(options.get("include_dirs", ())),
         named=tuple(options.get("named", ())),
         warning_level=int(options.get("warning_level", 1)),
         pid_namespace=bool(options.get("pid_namespace")),

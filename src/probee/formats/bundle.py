@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAGIC = b"PROBEE\r\n"  # a transfer that changes line ends breaks it
-VERSION = 1
+VERSION = 2
 _HEADER = Struct("<8sIII")
 _LARGEST = 1 << 28
 _DEEPEST = 64  # of nested values in the metadata
@@ -65,7 +65,7 @@ def write_bundle(spec: ObjectSpec) -> bytes:
     meta = {
         "license": spec.license,
         "kernel": spec.kernel,
-        "source": [spec.source_name, sections.add(spec.source_text.encode("utf-8", "surrogateescape"))],
+        "source": [spec.source_name, sections.add(spec.source_text.encode("utf-8", "surrogateescape")), spec.source_parts],
         "btf": sections.add(spec.btf),
         "options": spec.options,
         "warnings": spec.warnings,
@@ -104,7 +104,7 @@ def _map_out(spec: MapSpec) -> list[Any]:
 
 def _action_out(action: Action) -> list[Any]:
     fields = [[offset, type.to_json()] for offset, type in action.fields]
-    return [action.kind, action.text, fields, action.size, action.parameters, action.span]
+    return [action.kind, action.text, fields, action.size, action.parameters, action.span, *action.parents]
 
 
 # -- reading
@@ -141,7 +141,7 @@ class _Reader:
         return self._sections[offset : offset + length]
 
     def object(self, meta: Any) -> ObjectSpec:
-        name, source = meta["source"]
+        name, source, parts = meta["source"]
         spec = ObjectSpec(
             programs=tuple([self.program(item) for item in meta["programs"]]),
             maps=tuple([_map_in(item) for item in meta["maps"]]),
@@ -151,6 +151,7 @@ class _Reader:
             btf=self.raw(meta["btf"]),
             source_name=_text(name),
             source_text=self.raw(source).decode("utf-8", "surrogateescape"),
+            source_parts=tuple([(_size(start), _text(part)) for start, part in parts]),
             options={_text(key): _plain(value) for key, value in meta["options"].items()},
             warnings=tuple([_text(warning) for warning in meta["warnings"]]),
             license=_text(meta["license"]),
@@ -196,10 +197,11 @@ def _parameter(value: Any) -> Any:
 
 
 def _action_in(item: Any) -> Action:
-    kind, text, fields, size, parameters, span = item
+    kind, text, fields, size, parameters, span, *parents = item
     return Action(
         _text(kind), _text(text), fields=tuple([(_size(offset), _known_type(type)) for offset, type in fields]),
         size=_size(size), parameters=tuple([_number_or_text(parameter) for parameter in parameters]), span=_size(span),
+        parents=tuple([_size(parent) for parent in parents]),
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ def _holds(question: str, answer: str, *, same_boot: bool) -> bool:
         return loaded_modules() == answer
     if kind == "btf":
         return _btf(rest, answer)
+    if kind in ("file", "directory"):
+        return _on_disk(kind, rest) == answer
     if kind == "tracepoint":
         return _tracepoint(rest) == answer
     return kind == "tracepoints" and _digest(_read(f"{tracefs_root()}/available_events")) == answer
@@ -57,6 +59,16 @@ def _btf(module: str, answer: str) -> bool:
     if not answer:
         return not os.path.exists(f"/sys/kernel/btf/{module}")
     return build_id(module) == answer
+
+
+def _on_disk(kind: str, path: str) -> str:
+    """Return what a compile notes of a file or directory that a script imports; "" if it is not there."""
+    try:
+        if kind == "directory":
+            return ",".join(sorted(os.listdir(path)))
+        return _digest(_read(path)) if os.path.exists(path) else ""
+    except OSError:
+        return ""
 
 
 def _tracepoint(name: str) -> str:

@@ -1,7 +1,7 @@
 """Events: what a running session yields, one class each, in the order in which they happened.
 
 `kind` names the class for those who dispatch on it; texts are ready to be written and end as bpftrace ends them.  A span
-points into the source text of the ObjectSpec (probee.errors).
+points into the source text of the ObjectSpec (probee.errors); `parents` are the calls of the macros that it is part of.
 """
 
 from __future__ import annotations
@@ -113,26 +113,28 @@ class Text(Event):
 class Message(Event):
     """errorf() and warnf(): `severity` is "error" or "warning"."""
 
-    __slots__ = ("severity", "span", "text")
+    __slots__ = ("parents", "severity", "span", "text")
     kind = "message"
 
-    def __init__(self, severity: str, text: str, span: int) -> None:
+    def __init__(self, severity: str, text: str, span: int, parents: tuple[int, ...] = ()) -> None:
         self.severity = severity
         self.text = text
         self.span = span
+        self.parents = parents
 
 
 class RuntimeWarning(Event):
     """Something that went wrong inside of a program; `helper` and `code` are set when a helper function failed."""
 
-    __slots__ = ("code", "helper", "span", "text")
+    __slots__ = ("code", "helper", "parents", "span", "text")
     kind = "runtime_warning"
 
-    def __init__(self, text: str, span: int, *, helper: str = "", code: int = 0) -> None:
+    def __init__(self, text: str, span: int, *, helper: str = "", code: int = 0, parents: tuple[int, ...] = ()) -> None:
         self.text = text
         self.span = span
         self.helper = helper
         self.code = code
+        self.parents = parents
 
 
 class Problem(Event):

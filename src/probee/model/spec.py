@@ -235,9 +235,10 @@ class Action:
       cat system                `text` is the format, `fields` its arguments
       strftime                  never sent: a format that timestamps refer to by number (value kind "timestamp")
       runtime_warning           `text` is the message to show, with `span`
+    `parents` are the spans of the macro calls that `span` came from, innermost first.
     """
 
-    __slots__ = ("fields", "kind", "parameters", "size", "span", "text")
+    __slots__ = ("fields", "kind", "parameters", "parents", "size", "span", "text")
 
     def __init__(
         self,
@@ -248,6 +249,7 @@ class Action:
         size: int = 0,
         parameters: tuple[int | str, ...] = (),
         span: int = 0,
+        parents: tuple[int, ...] = (),
     ) -> None:
         self.kind = kind
         self.text = text
@@ -255,18 +257,20 @@ class Action:
         self.size = size
         self.parameters = parameters
         self.span = span
+        self.parents = parents
 
 
 class ObjectSpec:
     """Everything that the runtime needs to run a compiled program.
 
-    `source_name` and `source_text` are kept so that verifier messages can point into it; `options` are the values of the
-    configuration that the runtime honours (print_maps_on_exit, max_map_keys …); `btf` is this object's own BTF blob.
+    `source_name` and `source_text` are kept so that verifier messages can point into it, and `source_parts` tells which
+    imported texts it has at its end (errors.Source); `options` are the values of the configuration that the runtime honours
+    (print_maps_on_exit, max_map_keys …); `btf` is this object's own BTF blob.
     """
 
     __slots__ = (
         "actions", "btf", "constants", "kernel", "license", "links", "maps", "options", "programs", "source_name",
-        "source_text", "warnings",
+        "source_parts", "source_text", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -280,6 +284,7 @@ class ObjectSpec:
         btf: bytes = b"",
         source_name: str = "",
         source_text: str = "",
+        source_parts: tuple[tuple[int, str], ...] = (),
         options: dict[str, int | str | bool] | None = None,
         warnings: tuple[str, ...] = (),
         license: str = "GPL",
@@ -293,6 +298,7 @@ class ObjectSpec:
         self.btf = btf
         self.source_name = source_name
         self.source_text = source_text
+        self.source_parts = source_parts
         self.options = options or {}
         self.warnings = warnings
         self.license = license

@@ -119,6 +119,9 @@ class Target:
         raise NotImplementedError
 
     # -- facts
+    def record(self, question: str, answer: str) -> None:
+        """Note something else that a compile read; who keeps no account of that does nothing."""
+
     def has_feature(self, name: str) -> bool:
         """Return whether the kernel has a named feature (the names are kernel/features')."""
         raise NotImplementedError

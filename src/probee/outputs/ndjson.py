@@ -111,8 +111,9 @@ class JsonOutput:
         ]
 
     def _place(self, span: int) -> str:
-        line, column = self._source.position(span_range(span)[0])
-        return f', "filename": {json_string(self._source.name)}, "line": {line}, "col": {column}'
+        start, _ = span_range(span)
+        line, column = self._source.position(start)
+        return f', "filename": {json_string(self._source.name_at(start))}, "line": {line}, "col": {column}'
 
 
 def data_line(kind: str, data: str) -> str:

@@ -119,7 +119,8 @@ class TextOutput:
         return f"Lost {event.count} events"
 
     def _message(self, event: events.Message) -> str:
-        return f"{self._place(event.span)}{event.severity.upper()}: {event.text}"
+        severity = event.severity.upper()
+        return "\n".join([f"{self._place(event.span)}{severity}: {event.text}", *self._parents(event.parents, severity)])
 
     def _problem(self, event: events.Problem) -> str:
         return f"{event.severity.upper()}: {event.text}"
@@ -130,7 +131,10 @@ class TextOutput:
             lines.append(f"Additional Info - helper: {event.helper}, retcode: {event.code}")
         if event.span:
             lines.append(excerpt(self._source, event.span))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._parents(event.parents, "WARNING")])
+
+    def _parents(self, spans: tuple[int, ...], severity: str) -> list[str]:
+        return [f"{locate(self._source, span)}: {severity}: expanded from\n{excerpt(self._source, span)}" for span in spans]
 
     def _place(self, span: int) -> str:
         return f"{locate(self._source, span)}: " if span else ""

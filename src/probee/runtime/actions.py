@@ -64,7 +64,7 @@ def _message(action: Action, session: Session) -> One:
     severity = "error" if action.kind == "errorf" else "warning"
     if severity == "warning" and not session.warnings:
         return _nothing
-    return lambda data, offset, length: events.Message(severity, render(data, offset, length), action.span)
+    return lambda data, offset, length: events.Message(severity, render(data, offset, length), action.span, action.parents)
 
 
 def _nothing(data: bytes, offset: int, length: int) -> None:
@@ -178,7 +178,8 @@ def _runtime_warning(action: Action, session: Session) -> One:
     def handle(data: bytes, offset: int, length: int) -> events.Event:
         values = decode(data, offset, length)
         code = int(values[0]) if values else 0
-        return events.RuntimeWarning(action.text or helper_text(helper, code), action.span, helper=helper, code=code)
+        text = action.text or helper_text(helper, code)
+        return events.RuntimeWarning(text, action.span, helper=helper, code=code, parents=action.parents)
 
     return handle
 

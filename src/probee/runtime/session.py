@@ -43,7 +43,7 @@ class Session:
         warnings: bool = True, symbols: Any = None,
     ) -> None:  # fmt: skip
         self.spec = spec
-        self.source = Source(spec.source_name, spec.source_text)
+        self.source = Source(spec.source_name, spec.source_text, spec.source_parts)
         self.warnings = warnings
         self.trailer = str(spec.options.get("str_trunc_trailer", ".."))
         self.exit_status = 0
@@ -139,7 +139,7 @@ class Session:
 
     def signal(self) -> None:
         """Have the probes on SIGUSR1 run soon; for a signal handler."""
-        self._signalled = True
+        self._signalled = bool(self.installed.of_kind("self"))
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 

@@ -66,7 +66,7 @@ def rejection(errno: int, log: str, spec: ProgramSpec, object: ObjectSpec) -> Ve
     place = ""
     span = span_of(spec, found.slot) or _probe_span(spec, object)
     if span and object.source_text:
-        source = Source(object.source_name, object.source_text)
+        source = Source(object.source_name, object.source_text, object.source_parts)
         place = locate(source, span)
         message = f"{place}: {message}\n{excerpt(source, span)}"
     return VerifierError(errno, message, log=log, insn=found.slot, place=place)

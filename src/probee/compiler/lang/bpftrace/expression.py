@@ -12,7 +12,7 @@ from probee.compiler.lang.bpftrace import access, assign, ast, operator
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.cast import cast
 from probee.compiler.lang.bpftrace.resolve import Resolver
-from probee.compiler.lang.bpftrace.scope import Known, Unresolved
+from probee.compiler.lang.bpftrace.scope import Known, Outside, Unresolved, Within
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.compiler.lang.bpftrace.unify import unify
 from probee.errors import CompileError, TypeMismatch, UnknownName
@@ -185,20 +185,16 @@ def _member(resolver: Resolver, item: ast.Expr, what: str) -> Ty:
 
 
 def _expansion(resolver: Resolver, node: ast.Expansion) -> Ty:
-    try:
+    with Within(resolver.script, node):
         type = resolver.expr(node.body)
-    except CompileError as error:
-        raise (error.at(node.source).expanded_from(node.span) if node.source is not None else error) from None
     if isinstance(node.body.meaning, Known):
         node.meaning = node.body.meaning
     return type
 
 
 def _argument(resolver: Resolver, node: ast.Argument) -> Ty:
-    try:
+    with Outside(resolver.script):
         type = resolver.expr(node.value, statement=True)
-    except CompileError as error:
-        raise error.at(resolver.script.source) from None
     if isinstance(node.value.meaning, Known):
         node.meaning = node.value.meaning
     return type

@@ -1,19 +1,18 @@
 """Functions of the language that are macros over others.  Only those that a script mentions are parsed.
 
 Everything that an expansion of them contains, but for the caller's own arguments, is said to stand where the call stands: the
-text here is nothing that a user could look at.
+text here is nothing that a user could look at.  Only assert() stands where it stands in bpftrace's own library.
 """
 
 from __future__ import annotations
 
 from probee.compiler.lang.bpftrace import ast
-from probee.compiler.lang.bpftrace.parser import parse
+from probee.compiler.lang.bpftrace.parser import parse, parse_part
 from probee.errors import Source
 
 NAME = "library"
 
 _MACROS = {
-    "assert": 'macro assert(condition, message) { if (!condition) { errorf("assert failed: %s", message); exit(1); } }',
     "ppid": "macro ppid() { curtask.real_parent.pid } macro ppid(task) { task.real_parent.pid }",
     "pcomm": "macro pcomm() { curtask.real_parent.comm } macro pcomm(task) { task.real_parent.comm }",
     "leader_tid": "macro leader_tid() { curtask.group_leader.pid } macro leader_tid(task) { task.group_leader.pid }",
@@ -24,13 +23,32 @@ _MACROS = {
 }
 
 
-def library_for(text: str) -> list[tuple[ast.Program, Source]]:
+_BASE = (
+    "stdlib/base.bt",
+    """// assert(condition, msg): end the script with status 1,
+// saying why, unless the condition holds.
+macro assert(condition, msg)
+{
+  if (!condition) {
+    errorf("assert failed: %s", msg);
+    exit(1);
+  }
+}
+""",
+)
+
+
+def library_for(source: Source) -> list[tuple[ast.Program, Source]]:
     """Return the macros that a program's text may call, parsed."""
+    text = source.text
     wanted = [macro for name, macro in _MACROS.items() if name in text]
-    if not wanted:
-        return []
-    source = Source(NAME, "\n".join([*wanted, "begin {}"]))
-    return [(parse(source), source)]
+    found = []
+    if "assert" in text:
+        found.append((parse_part(source, *_BASE), source))
+    if wanted:
+        own = Source(NAME, "\n".join(wanted))
+        found.append((parse(own), own))
+    return found
 
 
 def place_expansions(program: ast.Program) -> None:

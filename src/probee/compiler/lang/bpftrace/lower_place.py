@@ -14,7 +14,7 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
-from probee.compiler.lang.bpftrace.scope import VariableInfo
+from probee.compiler.lang.bpftrace.scope import Outside, VariableInfo, Within
 from probee.errors import CompileError
 from probee.model import ctype as c
 
@@ -124,11 +124,13 @@ def _block_place(low: Lowerer, node: ast.Block) -> Place | None:
 
 
 def _expansion_place(low: Lowerer, node: ast.Expansion) -> Place:
-    return low.place(node.body)
+    with Within(low.script, node):
+        return low.place(node.body)
 
 
 def _argument_place(low: Lowerer, node: ast.Argument) -> Place:
-    return low.place(node.value)
+    with Outside(low.script):
+        return low.place(node.value)
 
 
 # -- scalars read out of places

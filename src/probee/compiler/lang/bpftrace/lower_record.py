@@ -58,7 +58,9 @@ def emit(
     size = -(-at // 8) * 8
     number = len(low.unit.actions)
     values = tuple((offset, t.value_type(type)) for offset, type in layout)
-    low.unit.actions.append(Action(kind, text, fields=values, size=size, parameters=parameters, span=span))
+    low.unit.actions.append(
+        Action(kind, text, fields=values, size=size, parameters=parameters, span=span, parents=low.script.parents())
+    )
 
     room = b.helper("ringbuf_reserve", b.map(RING), b.const(size), b.const(0), type=pointer("ringbuf", nullable=True))
 
@@ -147,7 +149,7 @@ def refuse(low: Lowerer, result: Value, span: int) -> None:
 def warn(low: Lowerer, message: str, span: int) -> None:
     """Have user space print a warning with the place in the script."""
     number = len(low.unit.actions)
-    low.unit.actions.append(Action("runtime_warning", message, size=8, span=span))
+    low.unit.actions.append(Action("runtime_warning", message, size=8, span=span, parents=low.script.parents()))
     low.b.call(_subprogram(low, "warn", 1, _build_warn), low.b.const(number))
 
 
@@ -165,7 +167,9 @@ def checked_read(low: Lowerer, helper: str, span: int) -> tuple[str, int]:
 def _failure(low: Lowerer, helper: str, span: int) -> int:
     """Return the number of the action that reports a helper's failure at a place."""
     fields = ((8, t.value_type(t.INT64)),)
-    low.unit.actions.append(Action("runtime_warning", "", fields=fields, size=16, parameters=(helper,), span=span))
+    low.unit.actions.append(
+        Action("runtime_warning", "", fields=fields, size=16, parameters=(helper,), span=span, parents=low.script.parents())
+    )
     return len(low.unit.actions) - 1
 
 

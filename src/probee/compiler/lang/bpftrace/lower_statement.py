@@ -9,7 +9,7 @@ from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
-from probee.compiler.lang.bpftrace.scope import Known, VariableInfo
+from probee.compiler.lang.bpftrace.scope import Known, Outside, VariableInfo, Within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +33,11 @@ def effect(low: Lowerer, node: ast.Expr) -> None:
     elif isinstance(node, (ast.Ternary, ast.IfExpr)) and node.type.kind == "none":
         _effect_branches(low, node)
     elif isinstance(node, ast.Expansion):
-        effect(low, node.body)
+        with Within(low.script, node):
+            effect(low, node.body)
     elif isinstance(node, ast.Argument):
-        effect(low, node.value)
+        with Outside(low.script):
+            effect(low, node.value)
     elif node.type.is_scalar:
         low.value(node)
     elif node.type.kind != "none" and not node.type.is_aggregation:

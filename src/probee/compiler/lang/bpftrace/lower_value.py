@@ -13,7 +13,7 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.operator import IN_MEMORY, read
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
-from probee.compiler.lang.bpftrace.scope import Known, VariableInfo
+from probee.compiler.lang.bpftrace.scope import Known, Outside, VariableInfo, Within
 from probee.compiler.lang.bpftrace.type import Ty
 
 TYPE_CHECKING = False
@@ -269,11 +269,13 @@ def _comptime(low: Lowerer, node: ast.Comptime) -> Value:
 
 
 def _expansion(low: Lowerer, node: ast.Expansion) -> Value:
-    return low.value(node.body)
+    with Within(low.script, node):
+        return low.value(node.body)
 
 
 def _argument(low: Lowerer, node: ast.Argument) -> Value:
-    return low.value(node.value)
+    with Outside(low.script):
+        return low.value(node.value)
 
 
 VALUES: dict[type, Callable[[Lowerer, Any], Value]] = {

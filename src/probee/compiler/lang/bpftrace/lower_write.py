@@ -9,7 +9,7 @@ from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
-from probee.compiler.lang.bpftrace.scope import Known
+from probee.compiler.lang.bpftrace.scope import Known, Outside, Within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,12 +130,14 @@ def _write_block(low: Lowerer, node: ast.Block, target: Place, padded: bool) -> 
 
 
 def _write_expansion(low: Lowerer, node: ast.Expansion, target: Place, padded: bool) -> bool:
-    low.into(node.body, target, padded=padded)
+    with Within(low.script, node):
+        low.into(node.body, target, padded=padded)
     return True
 
 
 def _write_argument(low: Lowerer, node: ast.Argument, target: Place, padded: bool) -> bool:
-    low.into(node.value, target, padded=padded)
+    with Outside(low.script):
+        low.into(node.value, target, padded=padded)
     return True
 
 

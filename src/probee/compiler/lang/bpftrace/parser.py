@@ -32,6 +32,19 @@ def parse(source: Source) -> ast.Program:
         raise error.at(source)  # noqa: B904 -- the same error
 
 
+def parse_part(source: Source, name: str, text: str) -> ast.Program:
+    """Put a text that a program imports behind it in its source; returns its tree, whose spans point there."""
+    start = source.append(name, text)
+    s = _scanner(source)
+    s.at = start
+    try:
+        return _program(s)
+    except RecursionError:
+        raise s.unexpected("nested too deeply; split the program up").at(source) from None
+    except ParseError as error:
+        raise error.at(source)  # noqa: B904 -- the same error
+
+
 def parse_expression(source: Source, constants: frozenset[str] = frozenset()) -> ast.Expr:
     """Return the tree of a text that is one expression, such as the value of a C macro."""
     s = _scanner(source)

@@ -15,7 +15,7 @@ from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
-from probee.errors import CompileError, Source, Unsupported, UsageError, span_range
+from probee.errors import CompileError, Source, UsageError, span_range
 from probee.model.spec import AttachType, LinkSpec
 from probee.model.target import Target
 from probee.probes.probe import Probe
@@ -24,7 +24,6 @@ RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
     "missing_probes", "license", "max_probes",
 )  # fmt: skip
-STANDARD = ("stdlib", "stdlib/base", "stdlib/process", "stdlib/strings", "stdlib/task", "stdlib/usdt")  # always there
 MAX_OPERATIONS = 100_000  # of the IR in one program
 # Headers of the kernel and the C library, whose types and constants come from BTF and from tables of ours
 _KNOWN_HEADERS = ("linux/", "asm/", "asm-generic/", "net/", "uapi/", "sys/", "bits/", "netinet/", "arpa/", "kernel/")
@@ -41,8 +40,8 @@ class Options:
     """What the command line says about how to compile."""
 
     __slots__ = (
-        "environment", "has_child", "has_pid", "includes", "mode", "named", "parameters", "pid_namespace", "unsafe",
-        "warning_level",
+        "environment", "has_child", "has_pid", "include_dirs", "includes", "mode", "named", "parameters", "pid_namespace",
+        "unsafe", "warning_level",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +57,7 @@ class Options:
         pid_namespace: bool = False,
         environment: dict[str, str] | None = None,
         mode: str = "",
+        include_dirs: tuple[str, ...] = (),
     ) -> None:
         self.parameters = parameters
         self.unsafe = unsafe
@@ -69,6 +69,7 @@ class Options:
         self.pid_namespace = pid_namespace
         self.environment = environment or {}
         self.mode = mode
+        self.include_dirs = include_dirs
 
 
 def lower_script(source: Source, target: Target, options: Options) -> Unit:
@@ -83,21 +84,12 @@ def lower_script(source: Source, target: Target, options: Options) -> Unit:
         check_unknown(script)
         return _lower(script, resolver, options)
     except CompileError as error:
-        error.warnings = [_shown(warning) for warning in script.warnings] if options.warning_level else []
-        raise
+        raise _with_warnings(error, script, options) from None
 
 
 def read(source: Source, target: Target, options: Options) -> Script:
     """Parse a script, its preamble and macros included."""
-    from probee.compiler.lang.bpftrace.builtin import BUILTINS
-    from probee.compiler.lang.bpftrace.cmacro import expand_constants
-    from probee.compiler.lang.bpftrace.cpreprocessor import read_preamble
-    from probee.compiler.lang.bpftrace.function import FUNCTIONS
-    from probee.compiler.lang.bpftrace.macro import expand as expand_macros
-
-    for header in options.includes:
-        if not _is_known(header):
-            raise UsageError(f"cannot include {header}\n{_not_found(header, 2)}")
+    headers = _headers(options)
     program = parse(source)
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
@@ -107,10 +99,34 @@ def read(source: Source, target: Target, options: Options) -> Script:
     script.named = {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in options.named)}
     for message, span in config.warnings:
         script.warn(message, span)
-    for imported in program.imports:
-        if imported.path not in STANDARD:
-            raise Unsupported("import is not supported yet", imported.span)
-    expand_macros(program, source, library_for(source.text), functions=frozenset((*BUILTINS, *FUNCTIONS)))
+    try:
+        _expand(script, options, headers)
+    except CompileError as error:
+        raise _with_warnings(error, script, options) from None
+    return script
+
+
+def _with_warnings(error: CompileError, script: Script, options: Options) -> CompileError:
+    error.warnings = [_shown(warning) for warning in script.warnings] if options.warning_level else []
+    return error
+
+
+def _expand(script: Script, options: Options, headers: list[str]) -> None:
+    """Read what a script imports, expand its macros and take in its preamble."""
+    from probee.compiler.lang.bpftrace.builtin import BUILTINS
+    from probee.compiler.lang.bpftrace.cmacro import expand_constants
+    from probee.compiler.lang.bpftrace.cpreprocessor import read_preamble
+    from probee.compiler.lang.bpftrace.function import FUNCTIONS
+    from probee.compiler.lang.bpftrace.macro import expand as expand_macros
+
+    program, source, target = script.program, script.source, script.target
+    imported: list[tuple[ast.Program, Source]] = []
+    if program.imports or headers or any(piece.text.startswith("#") for piece in program.preamble):
+        from probee.compiler.lang.bpftrace.imported import import_all
+
+        imported = [(found, source) for found in import_all(script, options.include_dirs, headers)]
+    library = [*imported, *library_for(source)]
+    expand_macros(program, source, library, functions=frozenset((*BUILTINS, *FUNCTIONS)))
     place_expansions(program)
     if program.preamble:
         definitions = read_preamble(program.preamble, {"BPFTRACE_HAVE_BTF": "1"} if target.has_btf else {})
@@ -122,7 +138,20 @@ def read(source: Source, target: Target, options: Options) -> Script:
         macros = {name: macro for name, macro in definitions.macros.items() if macro.text.strip() != name}
         expand_constants(program, macros)
         cstruct.define(script, definitions)
-    return script
+
+
+def _headers(options: Options) -> list[str]:
+    """Return the paths of the headers that --include names, but for those whose contents are known anyway."""
+    from probee.compiler.lang.bpftrace.imported import find_header
+
+    found = []
+    for header in options.includes:
+        path = "" if _is_known(header) else find_header(header, options.include_dirs)
+        if path:
+            found.append(path)
+        elif not _is_known(header):
+            raise UsageError(f"cannot include {header}\n{_not_found(header, 2)}")
+    return found
 
 
 def _is_known(header: str) -> bool:

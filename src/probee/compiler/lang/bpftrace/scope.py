@@ -23,6 +23,49 @@ class Unresolved(Exception):
     """A type is not known yet; the statement is looked at again in the next round."""
 
 
+class Within:
+    """While it is entered, what is looked at is the body of a macro: errors, warnings and actions come from its call, too."""
+
+    __slots__ = ("_calls", "_span")
+
+    def __init__(self, script: Script, node: ast.Expansion) -> None:
+        self._calls = script.calls
+        self._span = node.span if node.source is not None else 0
+
+    def __enter__(self) -> None:
+        self._calls.append(self._span)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._calls.pop()
+        found = _compile_error(error)
+        if found is not None:
+            found.expanded_from(self._span)
+
+
+class Outside:
+    """While it is entered, what is looked at is an argument of the innermost macro, written where that is called."""
+
+    __slots__ = ("_calls", "_span")
+
+    def __init__(self, script: Script) -> None:
+        self._calls = script.calls
+
+    def __enter__(self) -> None:
+        self._span = self._calls.pop() if self._calls else 0
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._calls.append(self._span)
+        found = _compile_error(error)
+        if found is not None:
+            found.in_argument()
+
+
+def _compile_error(error: object) -> CompileError | None:
+    if isinstance(error, Unresolved):
+        error = error.args[0]
+    return error if isinstance(error, CompileError) else None
+
+
 class MapInfo:
     """A map of the script.  `keyed` is None until its first use; `parameters` are those of hist, lhist and tseries.
 
@@ -105,8 +148,8 @@ class Script:
     """A script being compiled: what was read of it, and what has been learnt."""
 
     __slots__ = (
-        "asked", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options", "parameters",
-        "program", "source", "structs", "symbols", "target", "warnings",
+        "asked", "calls", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options",
+        "parameters", "program", "source", "structs", "symbols", "target", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -128,8 +171,16 @@ class Script:
         self.asked: dict[str, Option] = {}  # those that getopt() asks for
         self.functions: dict[str, Instance] = {}  # fn, by name
         self.warnings: list[CompileError] = []
+        self.calls: list[int] = []  # spans of the macro calls around what is being looked at, outermost first
+
+    def parents(self) -> tuple[int, ...]:
+        """Return the macro calls that the current place comes from, innermost first."""
+        return tuple([span for span in reversed(self.calls) if span])
 
     def warn(self, message: str, span: int, *, hint: str = "") -> None:
         """Note a warning once, whatever the number of rounds."""
         if not any(w.span == span and w.message == message for w in self.warnings):
-            self.warnings.append(CompileError(message, span, hint=hint, source=self.source))
+            warning = CompileError(message, span, hint=hint, source=self.source)
+            for call in self.parents():
+                warning.expanded_from(call, self.source)
+            self.warnings.append(warning)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from probee.compiler.lang.bpftrace import assign, ast, loop
 from probee.compiler.lang.bpftrace.function import FUNCTIONS
 from probee.compiler.lang.bpftrace.resolve import Resolver
+from probee.errors import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def _if(resolver: Resolver, node: ast.If) -> None:
         resolver.statement(node.otherwise)
 
 
+def _import(resolver: Resolver, node: ast.Import) -> None:
+    raise Unsupported(f"{node.path}: what is imported inside of a probe is C, and probee has no C compiler", node.span)
+
+
 STATEMENTS: dict[type, Callable[[Resolver, Any], object]] = {
     ast.ExprStatement: _expression,
     ast.Discard: _discard,
@@ -55,4 +60,5 @@ STATEMENTS: dict[type, Callable[[Resolver, Any], object]] = {
     ast.Continue: loop.jump,
     ast.Return: loop.return_,
     ast.Block: Resolver.block,
+    ast.Import: _import,
 }
