@@ -23,8 +23,8 @@ _HELPERS = (
 )  # fmt: skip
 _FEATURES = (("btf", "btf"), ("module btf", "module_btf"))
 _PROBES = (
-    ("kprobe_multi", "kprobe_multi"), ("uprobe_multi", "uprobe_multi"), ("kprobe_session", "kprobe_session"),
-    ("fentry", ""), ("iter", ""),
+    ("kprobe_multi", "kprobe_multi"), ("uprobe_multi", ""), ("kprobe_session", ""), ("fentry", ""),
+    ("iter", ""),
 )  # fmt: skip
 # What bpftrace may be built with and we do not have (yet).
 _BUILD = (

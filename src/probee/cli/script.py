@@ -219,14 +219,19 @@ def target_for(options: Options) -> Any:
 def probes_of(script: Script, options: Options, target: Any) -> list[Any]:
     """Return the probes of a script (probes.probe.Probe), patterns expanded; raises CompileError."""
     from probee.cli.emit import language_options
-    from probee.compiler.lang.bpftrace.instance import find_probes
+    from probee.compiler.lang.bpftrace.attachpoint import split
     from probee.compiler.lang.bpftrace.program import read
+    from probee.probes.match import expand
+    from probee.probes.parse import parse as parse_probe
 
     source = Source(script.name, script.text)
     chosen = language_options(compile_options(script, options))
+    found: list[Any] = []
     try:
         parsed = read(source, target, chosen)
-        find_probes(parsed, chosen)
+        for text in [text for probe in parsed.program.probes for text in probe.attach_points]:
+            for point in parse_probe(split(text, parsed.parameters), text.span, unsafe=options.unsafe):
+                found += expand(point, target, text.span, unsafe=options.unsafe)
     except CompileError as error:
         raise error.at(source) from None
-    return [match for instance in parsed.instances for match in instance.matches]
+    return found

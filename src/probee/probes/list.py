@@ -74,8 +74,11 @@ def _without_kprobes(part: str, target: Target) -> bool:
 
 
 def list_probe(probe: Probe, target: Target, *, verbose: bool = False) -> Iterator[str]:
-    """Yield the lines for one probe of a script; nothing for begin, end and self."""
+    """Yield the lines for one probe of a script; nothing for begin, end and self, the name for test and bench."""
     if probe.provider.probetype == "special" or probe.address is not None:
+        return
+    if probe.provider.name in ("test", "bench"):
+        yield probe.name
         return
     module = probe.module if probe.module != "*" else ""
     pieces = (module, probe.category, probe.function, probe.event, probe.unit)
