@@ -112,18 +112,18 @@ def zero(s: Selector, value: Value) -> None:
         done += piece
 
 
-def _stack_offset(type: Type, place: Place) -> int:
-    """Return the offset that alignment is judged by: the stack's, 0 in memory where any alignment goes."""
-    return place.off if type.space == "stack" else 0
+def _stack_offset(type: Type, place: Place) -> int | None:
+    """Return the offset that alignment is judged by: the stack's, None in memory where any alignment goes."""
+    return place.off if type.space == "stack" else None
 
 
-def pieces(size: int, *offsets: int) -> list[int]:
-    """Return the sizes of the accesses that cover `size` bytes from each of the offsets at once."""
+def pieces(size: int, *offsets: int | None) -> list[int]:
+    """Return the sizes of the accesses that cover `size` bytes from each of the offsets at once; None is aligned anyway."""
     result = []
     done = 0
     while done < size:
         piece = 8
-        while piece > size - done or any((offset + done) % piece for offset in offsets if offset):
+        while piece > size - done or any((offset + done) % piece for offset in offsets if offset is not None):
             piece >>= 1
         result.append(piece)
         done += piece
