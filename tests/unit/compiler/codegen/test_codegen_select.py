@@ -137,8 +137,8 @@ CASES: dict[str, tuple[Callable[[Builder], Value | None], list[str]]] = {
          "r3 = *(u32 *)(r2 + 8)", "*(u32 *)(r1 + 8) = r3", "r2 = *(u8 *)(r2 + 12)", "*(u8 *)(r1 + 12) = r2", "r0 = 0", "exit"]),
     "copies in the stack are aligned at both ends": (
         lambda b: b.copy(b.alloca(8), b.alloca(8), 3, to_offset=1),
-        ["r1 = *(u8 *)(r10 - 16)", "*(u8 *)(r10 - 7) = r1", "r1 = *(u8 *)(r10 - 15)", "*(u8 *)(r10 - 6) = r1",
-         "r1 = *(u8 *)(r10 - 14)", "*(u8 *)(r10 - 5) = r1", "r0 = 0", "exit"]),
+        ["r1 = *(u8 *)(r10 - 8)", "*(u8 *)(r10 - 15) = r1", "r1 = *(u8 *)(r10 - 7)", "*(u8 *)(r10 - 14) = r1",
+         "r1 = *(u8 *)(r10 - 6)", "*(u8 *)(r10 - 13) = r1", "r0 = 0", "exit"]),
     "bound": (
         lambda b: b.bound(data(b, I64), 63),
         ["r0 = *(u64 *)(r1 + 0)", "if r0 <= 63 goto +1", "r0 = 63", "exit"]),
