@@ -20,6 +20,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class ProbeeError(Exception):
     """Base of every error of probee; catching it catches all of them and nothing else."""
@@ -271,13 +275,25 @@ class VerifierError(KernelError):
 
 
 class AttachError(ProbeeError):
-    """A probe cannot be attached."""
+    """A probe cannot be attached. `candidates` are probes that can be and have nearly its name.
 
-    def __init__(self, probe: str, message: str, candidates: tuple[str, ...] = ()) -> None:
-        hint = f"\nHINT: Did you mean: {', '.join(candidates)}?" if candidates else ""
-        super().__init__(f"{message}{hint}")
+    They may be given as a function, which is called when somebody wants to see them: a missing probe can be expected.
+    """
+
+    def __init__(self, probe: str, message: str, candidates: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()) -> None:
+        super().__init__(message)
         self.probe = probe
-        self.candidates = candidates
+        self._candidates = candidates
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        if callable(self._candidates):
+            self._candidates = self._candidates()
+        return self._candidates
+
+    def __str__(self) -> str:
+        hint = f"\nHINT: Did you mean: {', '.join(self.candidates)}?" if self.candidates else ""
+        return f"{super().__str__()}{hint}"
 
 
 class BtfError(ProbeeError):

@@ -95,7 +95,7 @@ class Installation:
         for link in reversed([link for link in declared if link.kind not in IN_ORDER]):
             self._attach(link)
         self.probe_count += len(self.spec.links) - len(declared)
-        if declared and not self.links:
+        if declared and not self.probe_count:  # begin and end count: a script whose other probes may be missing goes on
             raise AttachError("", "Attachment failed for all probes.")
         left_out = self.spec.options.get("left_out")
         if left_out and not self.spec.links:
@@ -117,11 +117,13 @@ class Installation:
 
     def _missing(self, spec: LinkSpec, error: AttachError) -> None:
         wanted = self.spec.options.get("missing_probes", "error")
+        if wanted == "ignore":
+            return
         cause = str(error).removeprefix(f"Unable to attach probe: {spec.probe}").removeprefix(": ")
         if wanted == "warn":
             text = f"Unable to attach probe: {spec.probe}. Skipping.\n{cause}"
             self.problems.append(Problem(text.rstrip(), severity="warning"))
-        elif wanted != "ignore":
+        else:
             text = f"Unable to attach probe: {spec.probe}. {_EXPECTED}\n{cause}"
             raise AttachError(spec.probe, text.rstrip()) from error
 

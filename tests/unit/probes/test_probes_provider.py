@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from probee.errors import UnknownName, Unsupported
 from probee.model.spec import ProgramType
-from probee.probes.candidate import closest, distance
 from probee.probes.glob import compile_glob
 from probee.probes.provider import PROVIDERS, find_provider, require_attachable
 
@@ -59,27 +58,3 @@ def test_brackets_and_question_marks_match_themselves() -> None:
     assert not compile_glob("a[bc]*")("ab")
     assert compile_glob("a[bc]*")("a[bc]d")
     assert not compile_glob("a?")("ab")
-
-
-@given(NAMES, NAMES)
-def test_distance_is_symmetric_and_zero_only_for_equal_names(one: str, two: str) -> None:
-    assert distance(one, two, 99) == distance(two, one, 99)
-    assert (distance(one, two, 99) == 0) == (one == two)
-
-
-@given(NAMES, NAMES)
-def test_a_bounded_distance_is_exact_up_to_its_bound(one: str, two: str) -> None:
-    exact = distance(one, two, 99)
-    assert distance(one, two, 2) == exact if exact <= 2 else distance(one, two, 2) > 2
-
-
-def test_swapped_letters_are_one_edit() -> None:
-    assert distance("vfs_raed", "vfs_read", 3) == 1
-    assert closest("vfs_raed", ["vfs_write", "vfs_read", "vfs_readv"]) == ("vfs_read", "vfs_readv")
-
-
-@given(NAMES, st.lists(NAMES, max_size=6))
-def test_the_quick_filter_never_loses_a_near_name(name: str, known: list[str]) -> None:
-    bound = max(1, len(name) // 3)
-    near = sorted({(distance(name, k, 99), k) for k in known if k != name and distance(name, k, 99) <= bound})
-    assert closest(name, known, 99) == tuple(k for _, k in near)

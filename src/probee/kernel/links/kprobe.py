@@ -192,11 +192,13 @@ _NOT_TRACEABLE = "not traceable: it does not exist, is inlined, or is marked not
 
 
 def _refusal(spec: LinkSpec, errno: int, name: str, functions: FunctionList | None) -> Exception:
-    candidates: tuple[str, ...] = ()
-    if errno in (ENOENT, _ESRCH) and functions is not None:
+    def candidates() -> tuple[str, ...]:
+        if errno not in (ENOENT, _ESRCH) or functions is None:
+            return ()
         from probee.probes.candidate import closest
 
-        candidates = tuple(f"{spec.kind}:{other}" for other in closest(name, {other for other, _ in functions()}))
+        return tuple(f"{spec.kind}:{other}" for other in closest(name, {other for other, _ in functions()}))
+
     return attach_error(spec.probe, errno, _cause(errno, name), candidates)
 
 

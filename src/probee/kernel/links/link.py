@@ -12,6 +12,10 @@ from probee.kernel.syscalls.bpf import failure
 from probee.kernel.syscalls.fd import Descriptor
 from probee.model.spec import LinkSpec
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Link:
     """A live link.
@@ -62,7 +66,9 @@ class Link:
         return f"<Link {self.probe}, {self.targets} targets{'' if self.descriptors else ', closed'}>"
 
 
-def attach_error(probe: str, errno: int, cause: str, candidates: tuple[str, ...] = ()) -> AttachError | KernelError:
+def attach_error(
+    probe: str, errno: int, cause: str, candidates: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
+) -> AttachError | KernelError:
     """Return the error for a probe that cannot be attached; EPERM is about the process and not about the probe."""
     if errno == 1:
         return failure(errno, f"attach {probe}")
