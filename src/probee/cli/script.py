@@ -80,9 +80,8 @@ def object_for(script: Script, options: Options, *, portable: bool = False) -> O
         from probee.formats.bundle import read_bundle
 
         spec = read_bundle(script.bundle)
-        if not script.named:
+        if not script.named and not _in_the_code(script.parameters, spec):
             return spec
-        # The script's own options are constants of the compilation: with some, it is compiled again.
         script = Script(spec.source_name, spec.source_text, script.parameters, script.named)
     try:
         return _object_for(script, options, portable)
@@ -93,6 +92,18 @@ def object_for(script: Script, options: Options, *, portable: bool = False) -> O
             hint = "or without privileges: add --btf /sys/kernel/btf/vmlinux, which has all but tracepoints and symbols"
             raise PermissionMissing(error.errno or 0, error.call, f"{error}\n{hint}") from None
         raise
+
+
+def _in_the_code(parameters: list[str], spec: ObjectSpec) -> bool:
+    """Return whether a bundle's script uses parameters otherwise than as numbers, which are filled in when it is loaded.
+
+    Such a script is compiled again, as it is for options of its own, which are constants of the compilation, too.
+    """
+    text, late = spec.source_text, {constant.argument for constant in spec.constants if constant.kind == "param"}
+    if not parameters or "$" not in text:
+        return False
+    numbers = [str(number) for number in range(1, len(parameters) + 1)]
+    return "$#" in text or "str($" in text or any(f"${number}" in text and number not in late for number in numbers)
 
 
 def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec | None:
