@@ -182,7 +182,9 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
     from probee.runtime.session import Session
 
     out = _output_stream(options)
-    session = Session(spec, parameters=parameters, command=command, pid=pid, warnings=not options.no_warnings)
+    session = Session(
+        spec, parameters=parameters, command=command, pid=pid, warnings=not options.no_warnings, verbose=bool(options.verbose)
+    )
     writer = _writer(options, session, out)
     _stop_on_signals(session)
     if options.debug:

@@ -43,7 +43,8 @@ def list_probes(
             silent = False
             yield line
         if silent and note is not None and not _without_kprobes(part.strip(), target):
-            note(f"nothing matches '{part.strip()}'")
+            near = ", ".join(_near(part.strip(), target))
+            note(f"nothing matches '{part.strip()}'" + (f". Did you mean: {near}?" if near else ""))
 
 
 def _part_lines(part: str, target: Target, verbose: bool, note: Callable[[str], None] | None) -> Iterator[str]:
@@ -63,6 +64,25 @@ def _part_lines(part: str, target: Target, verbose: bool, note: Callable[[str], 
         note("fentry, fexit and iter probes, and arguments, are missing here: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")
     if note is not None and _without_kprobes(part, target):
         note(f"{NO_KPROBES}, and with --btf /sys/kernel/btf/vmlinux -l shows the functions that BTF describes")
+
+
+def _near(part: str, target: Target) -> Iterable[str]:
+    """Return what was perhaps meant by the name of one probe or type that does not exist."""
+    from probee.probes.candidate import closest
+    from probee.probes.match import candidates
+
+    keyword, _, name = part.partition(" ")
+    if has_wildcard(part):
+        return ()
+    if keyword in ("struct", "union", "enum"):
+        return [f"{keyword} {other}" for other in closest(name.strip(), type_names(keyword, target))]
+    provider, colon, rest = part.partition(":")
+    if not colon:
+        return ()
+    probe = Probe(find_provider(provider))
+    before, _, last = rest.rpartition(":")
+    probe.category, probe.event, probe.function = before, last, last
+    return [f"{provider}:{other}" for other in candidates(probe, target)]
 
 
 def _without_kprobes(part: str, target: Target) -> bool:

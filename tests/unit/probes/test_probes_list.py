@@ -10,6 +10,7 @@ from probee.formats.target import FileTarget
 from probee.formats.target_image import TargetImage, encode_image
 from probee.probes.list import list_probe, list_probes
 from probee.probes.parse import parse
+from target_fixture import build_target
 
 LISTINGS: list[tuple[str, list[str]]] = [
     ("kprobe:vfs_r*", ["kprobe:vfs_read", "kprobe:vfs_read_untyped"]),
@@ -176,3 +177,19 @@ def test_a_kernel_without_btf_is_noted(target: FileTarget, monkeypatch: pytest.M
     found, notes = noted("", target)
     assert "fentry" not in found
     assert "this kernel has no BTF" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "pattern, said",
+    [
+        ("kprobe:vfs_raed", "nothing matches 'kprobe:vfs_raed'. Did you mean: kprobe:vfs_read?"),
+        ("t:sched:sched_swich", "nothing matches 't:sched:sched_swich'. Did you mean: t:sched:sched_switch?"),
+        ("struct fiel", "nothing matches 'struct fiel'. Did you mean: struct file?"),
+        ("kprobe:*nothing*", "nothing matches 'kprobe:*nothing*'"),
+        ("nothing", "nothing matches 'nothing'"),
+    ],
+)
+def test_what_was_perhaps_meant_is_noted(pattern: str, said: str) -> None:
+    notes: list[str] = []
+    assert list(list_probes(pattern, build_target(), note=notes.append)) == []
+    assert notes == [said]
