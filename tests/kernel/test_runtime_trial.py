@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from probee.api import compile, load
-from probee.errors import AttachError
+from probee.errors import AttachError, KernelError
 from probee.model import event as events
 from probee.runtime.session import Session
 
@@ -81,3 +81,14 @@ def test_a_signal_runs_its_probes_in_order_and_the_session_waits_for_it() -> Non
     texts = [event.text for event in session if isinstance(event, events.Printf)]
     timer.join()
     assert texts == ["first", "second"]
+
+
+def test_a_verbose_session_needs_room_for_the_verifiers_log() -> None:
+    spec = compile("config = { log_size = 2 } begin { print(1); }")
+    with pytest.raises(KernelError) as caught:
+        Session(spec, verbose=True).start()
+    first, second = str(caught.value).splitlines()
+    assert first == "Error loading BPF program for begin_1. Error code: -28 (No space left on device)."
+    assert second.startswith("WARNING: Kernel log seems to be trimmed.")
+    with load(spec) as session:
+        assert session.running

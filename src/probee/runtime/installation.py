@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Attached in the order of declaration; all others in reverse, so that several programs on one hook run in that order.
 IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
 RUN_BY_US = ("begin", "end", "self", "test", "bench")  # never attached
+LOG_BYTES = 1_000_000  # of the verifier's log, unless the script says otherwise
 RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
 _EXPECTED = "If this is expected, set the 'missing_probes' config variable to 'warn'."
 
@@ -33,7 +34,10 @@ _EXPECTED = "If this is expected, set the 'missing_probes' config variable to 'w
 class Installation:
     """What runs in the kernel for `spec`."""
 
-    def __init__(self, spec: ObjectSpec, *, functions: FunctionList | None = None, find_btf: BtfLookup | None = None) -> None:
+    def __init__(
+        self, spec: ObjectSpec, *, functions: FunctionList | None = None, find_btf: BtfLookup | None = None,
+        verbose: bool = False,
+    ) -> None:  # fmt: skip
         self.spec = spec
         self.maps: dict[str, Map] = {}
         self.programs: dict[str, Program] = {}
@@ -42,6 +46,7 @@ class Installation:
         self.probe_count = 0
         self._functions = functions
         self._find_btf = find_btf
+        self._log_size = int(spec.options.get("log_size", LOG_BYTES)) if verbose else LOG_BYTES
 
     # -- coming
 
@@ -73,8 +78,9 @@ class Installation:
         try:
             for spec in self.spec.programs:
                 self.programs[spec.name] = load(
-                    spec, self.spec, self.maps, constants, btf_fd=btf.fd if btf else 0, find_btf=self._find_btf
-                )
+                    spec, self.spec, self.maps, constants, btf_fd=btf.fd if btf else 0, find_btf=self._find_btf,
+                    log_size=self._log_size if self._log_size < LOG_BYTES else 0,
+                )  # fmt: skip
         finally:
             if btf:
                 btf.close()

@@ -19,7 +19,7 @@ MONOTONIC, BOOT, TAI, SW_TAI = range(4)  # the clocks of timestamps and nsecs()
 
 
 class Resolver:
-    """`stacks` are the live maps of role "stack", one per depth; `actions` hold the formats of timestamps."""
+    """`stacks` are the live maps of role "stack", one per mode and depth; `actions` hold the formats of timestamps."""
 
     def __init__(
         self, *, stacks: Sequence[Map] = (), actions: Sequence[Action] = (), symbols: Any = None
@@ -66,11 +66,12 @@ class Resolver:
         return StackValue(tuple([table.user(pid, address) for address in addresses]), type.mode or "bpftrace", user=True)
 
     def _stack_bytes(self, type: ValueType, stack_id: int) -> bytes | None:
+        stack_id = ((stack_id & 0xFFFF_FFFF) ^ 1 << 31) - (1 << 31)  # the high half may be its length
         if stack_id < 0:  # an errno: there was no stack, or no room for it
             return None
-        size = (32 if type.mode == "build_id" else 8) * type.count
+        name = f"stack_{'ids_' if type.mode == 'build_id' else ''}{type.count}"
         for stacks in self.stacks:
-            if stacks.value_size == size:
+            if stacks.spec.name == name:
                 found = stacks.lookup(stack_id.to_bytes(stacks.key_size, "little"))
                 if found is not None:
                     return found

@@ -34,13 +34,14 @@ LOSS_INTERVAL_S = 0.1
 class Session:
     """Runs `spec`; a context manager, and an iterator of events, also with `async for`.
 
+    `verbose` has the verifier keep a log of programs that it accepts, too, as long as the script's log_size.
     `command` (words) is started as a child and ends the session with it; `pid` ends it with that process.  `parameters` are the
     positional ones.
     """
 
     def __init__(
         self, spec: ObjectSpec, *, parameters: Sequence[str] = (), command: Sequence[str] = (), pid: int = 0,
-        warnings: bool = True, symbols: Any = None,
+        warnings: bool = True, verbose: bool = False, symbols: Any = None,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.source = Source(spec.source_name, spec.source_text, spec.source_parts)
@@ -48,7 +49,7 @@ class Session:
         self.trailer = str(spec.options.get("str_trunc_trailer", ".."))
         self.exit_status = 0
         self._lookup = KernelLookup()
-        self.installed = Installation(spec, functions=self._lookup.functions, find_btf=self._lookup.find_btf)
+        self.installed = Installation(spec, functions=self._lookup.functions, find_btf=self._lookup.find_btf, verbose=verbose)
         self._parameters = parameters
         self._command = list(command)
         self._pid = pid

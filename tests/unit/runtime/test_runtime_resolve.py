@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from struct import pack
 
-from probee.model.spec import Action
+from probee.model.spec import Action, MapSpec, MapType
 from probee.model.text import stack_text
 from probee.model.value import Frame, ValueType
 from probee.runtime.cgroup import CgroupPaths, cgroup_mounts
@@ -17,8 +17,9 @@ class StackMap:
 
     key_size = 4
 
-    def __init__(self, raw: bytes, size: int) -> None:
-        self.value_size = size
+    def __init__(self, raw: bytes, depth: int, mode: str = "") -> None:
+        size = depth * (32 if mode else 8)
+        self.spec = MapSpec(f"stack_{mode}{depth}", MapType.STACK_TRACE, 4, size, 16, role="stack")
         self._raw = raw.ljust(size, b"\0")
 
     def lookup(self, key: bytes) -> bytes | None:
@@ -38,27 +39,34 @@ def a_stack(count: int, mode: str = "bpftrace") -> ValueType:
 
 
 def test_a_stack_is_found_in_the_map_of_its_depth():
-    other, wanted = StackMap(pack("<2Q", 0x1001, 0x1002), 16), StackMap(pack("<2Q", 0x1010, 0x3000), 24)
+    other, wanted = StackMap(pack("<2Q", 0x1001, 0x1002), 2), StackMap(pack("<2Q", 0x1010, 0x3000), 3)
     resolver = Resolver(stacks=[other, wanted], symbols=Symbols())
     assert stack_text(resolver.kstack(a_stack(3), 5)) == "\n        f+16\n        0x3000\n"
 
 
+def test_the_high_half_of_a_stacks_number_is_its_length():
+    resolver = Resolver(stacks=[StackMap(pack("<Q", 0x1010), 2)], symbols=Symbols())
+    assert stack_text(resolver.kstack(a_stack(2), 1 << 32 | 5)) == "\n        f+16\n"
+    assert resolver.kstack(a_stack(2), 0xFFFF_FFF2) is None
+
+
 def test_a_stack_that_was_not_taken_is_none():
-    resolver = Resolver(stacks=[StackMap(b"", 16)], symbols=Symbols())
+    resolver = Resolver(stacks=[StackMap(b"", 2)], symbols=Symbols())
     assert resolver.kstack(a_stack(2), -14) is None
     assert resolver.kstack(a_stack(2), 6) is None
     assert resolver.kstack(a_stack(99), 5) is None
 
 
 def test_user_stacks_are_resolved_with_their_process():
-    resolver = Resolver(stacks=[StackMap(pack("<Q", 0x40), 16)], symbols=Symbols())
+    resolver = Resolver(stacks=[StackMap(pack("<Q", 0x40), 2)], symbols=Symbols())
     found = resolver.ustack(ValueType("ustack", 16, mode="perf", count=2), 5, 77)
     assert stack_text(found) == "\n\t40 u77+1 (/bin/x)\n"
 
 
 def test_build_ids_end_at_the_first_empty_entry():
     raw = pack("<i20sQ", 1, b"\xab" * 20, 0x10) + pack("<i20sQ", 2, b"", 0x7F00)
-    resolver = Resolver(stacks=[StackMap(raw, 96)])
+    plain = StackMap(pack("<Q", 0x40), 12)  # of the same size
+    resolver = Resolver(stacks=[plain, StackMap(raw, 3, "ids_")])
     found = resolver.ustack(ValueType("ustack", 16, mode="build_id", count=3), 5, 1)
     assert [(frame.symbol, frame.offset, frame.address) for frame in found.frames] == [("ab" * 20, 0x10, 0), ("", 0, 0x7F00)]
 

@@ -33,11 +33,12 @@ on_log: Callable[[ProgramSpec, str], None] | None = None  # who wants the log of
 
 def load(
     spec: ProgramSpec, object: ObjectSpec, maps: Mapping[str, Map], constants: Mapping[str, int] | None = None, *,
-    btf_fd: int = 0, find_btf: BtfLookup | None = None,
+    btf_fd: int = 0, find_btf: BtfLookup | None = None, log_size: int = 0,
 ) -> Program:  # fmt: skip
     """Patch and load one program of an object.
 
     `constants` holds the late constants' values by name; `btf_fd` is the object's own BTF, already loaded, or 0;
+    `log_size`, if given, is how large a log must do for a program that is accepted, too.
     `find_btf(kind, name)` answers (type id, module BTF descriptor or 0), see btf_id.py; its kinds are "kfunc", "ksym" and,
     for a spec's attach_target, "raw_tp" or "attach".  Raises VerifierError, PermissionMissing or KernelError.
     """
@@ -58,10 +59,18 @@ def load(
         if accepted >= 0:
             Descriptor(accepted, "program loaded for its log").close()
         on_log(spec, _text(log))
-    result = program_load(spec.type, code, options)
+    result = program_load(spec.type, code, options, log=bytearray(log_size) if log_size else None, log_level=EVERYTHING)
+    if log_size and result == -ENOSPC:
+        raise KernelError(ENOSPC, "bpf(BPF_PROG_LOAD)", _LOG_TOO_SMALL.format(spec.name, log_size))
     if result < 0:
         result = _load_with_log(-result, spec, object, code, options)
     return Program(spec, Descriptor(result, f"program {spec.name}"), attach_type=options.attach_type)
+
+
+_LOG_TOO_SMALL = (
+    "Error loading BPF program for {}. Error code: -28 (No space left on device).\n"
+    "WARNING: Kernel log seems to be trimmed. It has no more than {} bytes to fill: raise log_size (BPFTRACE_LOG_SIZE)."
+)
 
 
 def load_btf(blob: bytes) -> tuple[Descriptor | None, KernelError | None]:

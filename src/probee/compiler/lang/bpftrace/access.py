@@ -5,10 +5,10 @@ from __future__ import annotations
 from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.resolve import Resolver, known_int
-from probee.compiler.lang.bpftrace.scope import Known, VariableInfo
+from probee.compiler.lang.bpftrace.scope import Known, Unresolved, VariableInfo
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.compiler.lang.bpftrace.type_name import find_struct
-from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
+from probee.errors import CompileError, TypeMismatch, UnknownName
 from probee.model import ctype as c
 
 
@@ -157,7 +157,9 @@ def offsetof(resolver: Resolver, node: ast.OffsetOf) -> Ty:
 
 def address_of(resolver: Resolver, node: ast.AddressOf) -> Ty:
     if isinstance(node.operand, ast.MapRef):
-        raise Unsupported("the address of a map is not supported yet", node.span)
+        if node.operand.name not in resolver.script.maps:
+            raise Unresolved(UnknownName(f"Undefined map: @{node.operand.name}", node.operand.span))
+        return t.pointer_to(c.VOID, "kernel")
     type = resolver.expr(node.operand)
     assert isinstance(node.operand.meaning, VariableInfo)
     return t.pointer_to(type, "stack")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from probee.compiler.ir.type import I32, I64
 from probee.compiler.ir.unit import Value
+from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.place import Place
 from probee.errors import CompileError
@@ -16,8 +17,11 @@ from probee.model.target import Target, TracepointField, TracepointFormat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from probee.compiler.lang.bpftrace.lower import Lowerer
 
+TEXT_SIZE = 64  # bytes of the text that is shown of a field whose data lies elsewhere
 N_COMMON = 8  # bytes of common fields, which programs may not read
 
 
@@ -109,3 +113,34 @@ def located(low: Lowerer, where: Place, member: LocatedMember) -> Value:
     offset = b.and_(b.zext(b.load_context(where.base, I32, where.offset), I64), 0xFFFF)
     base = b.add(b.address(where.base), offset)
     return b.pointer(b.add(base, where.offset + 4) if member.relative else base, "kernel")
+
+
+# -- all arguments at once
+
+
+def has_located(type: t.Ty) -> bool:
+    """True for a record of arguments whose data lies partly behind it."""
+    return type.kind == "struct" and type.ctype is not None and any(isinstance(m, LocatedMember) for m in type.ctype.members)
+
+
+def shown(low: Lowerer, node: ast.Expr) -> tuple[t.Ty, Callable[[Place], None]]:
+    """Return what print(args) shows, and what writes it: a record in which text that lies elsewhere is a string."""
+    struct = node.type.ctype
+    types = [_shown_type(member) for member in struct.members]
+    record = t.tuple_of(types, [member.name for member in struct.members])
+
+    def write(where: Place) -> None:
+        base = low.place(node)
+        for member, field in zip(struct.members, record.fields, strict=True):
+            source = base.at(member.bit_offset // 8, field.type)
+            target = where.at(field.offset, field.type)
+            if isinstance(member, LocatedMember):
+                place.read_string(low.b, target, TEXT_SIZE, located(low, source, member), "kernel")
+            else:
+                place.copy(low.b, target, source, padded=False)
+
+    return record, write
+
+
+def _shown_type(member: c.Member) -> t.Ty:
+    return t.string(TEXT_SIZE) if isinstance(member, LocatedMember) else t.from_ctype(member.type, "kernel")

@@ -17,12 +17,29 @@ def define(script: Script, definitions: CDefinitions) -> None:
     """Enter the preamble's types and constants into the script; raises CompileError."""
     for definition in definitions.types:
         if isinstance(definition, CStruct):
+            _check_complete(script, definition)
             script.structs[f"{definition.kind} {definition.name}"] = layout(script, definition)
         elif isinstance(definition, CEnum):
             _define_enum(script, definition)
         else:
             assert isinstance(definition, CTypedef)
             script.structs[f"typedef {definition.name}"] = c.TypedefType(definition.name, ctype_of(script, definition.type))
+
+
+def _check_complete(script: Script, definition: CStruct) -> None:
+    """Who defines a type of the kernel's anew must define what is in it: a mixture of two kernels' types helps nobody."""
+    if not (script.target.has_btf and script.target.type_named(definition.kind, definition.name) is not None):
+        return
+    for member in definition.members:
+        type = member.type
+        if isinstance(type, ast.NamedType) and type.tag in ("struct", "union") and type.name:
+            name = f"{type.tag} {type.name}"
+            if name not in script.structs:
+                message = (
+                    f"error: field has incomplete type '{name}': {definition.kind} {definition.name} is the kernel's, "
+                    "and its members' types are not taken from there once it is defined anew"
+                )
+                raise CompileError(message, member.span, hint=f"define {name}, too, or leave both to the kernel's own types")
 
 
 def _define_enum(script: Script, definition: CEnum) -> None:

@@ -10,12 +10,11 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.aggregation import bucket_count
 from probee.compiler.lang.bpftrace.check import arity
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_context import context_of
 from probee.compiler.lang.bpftrace.lower_map import BUCKETED, kernel_name, key_size, lookup, make_key
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Known, MapInfo, Unresolved
-from probee.compiler.lang.bpftrace.stack import USER_STACK
+from probee.compiler.lang.bpftrace.stack import stack_length
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
 
@@ -112,9 +111,7 @@ def _check_len(resolver: Resolver, node: ast.Call) -> Ty:
     if not isinstance(first, ast.MapRef):
         type = resolver.expr(first)
         if type.kind in ("kstack", "ustack"):
-            if not isinstance(first, (ast.Identifier, ast.Call)):
-                hint = "Ask for it where the stack is taken: len(kstack)."
-                raise Unsupported("len() of a stored stack is not supported yet", node.span, hint=hint)
+            resolver.script.stored_lengths = resolver.script.stored_lengths or not _is_taken_here(first)
             return t.INT64
         raise TypeMismatch(f"len() expects a map or stack to be provided ({type} provided)", first.span)
     info = _info(resolver, node)
@@ -124,24 +121,18 @@ def _check_len(resolver: Resolver, node: ast.Call) -> Ty:
     return t.INT64
 
 
-def _stack_length(low: Lowerer, node: ast.Identifier | ast.Call) -> Value:
-    """Take the stack once more, into memory of ours: the helper returns how many bytes it has."""
-    b, depth = low.b, node.type.count
-    memory = place.alloca(b, t.array_of(t.UINT64, max(depth, 1)), "stack")
-    flags = b.const(0 if node.type.kind == "kstack" else USER_STACK)
-    size = b.helper("get_stack", context_of(low, node), place.address(b, memory), b.const(8 * depth), flags)
-    size = b.resize(size, I64, signed=True)
-    result = place.alloca(b, t.INT64)
-    place.store(b, result, b.const(0))
-    low.diamond(b.compare(op.SGT, size, 0), lambda: place.store(b, result, b.lshr(size, 3)), None)
-    return place.load(b, result)
+def _is_taken_here(node: ast.Expr) -> bool:
+    """True for a stack that the expression itself takes, not one from a variable or a map."""
+    return isinstance(node, (ast.Identifier, ast.Call)) and node.name in ("kstack", "ustack")
 
 
 def _lower_len(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     """Count the elements: bpf_for_each_map_elem returns how many it visited."""
     first = node.args[0]
-    if isinstance(first, (ast.Identifier, ast.Call)):
-        return _stack_length(low, first)
+    if not isinstance(first, ast.MapRef):
+        if _is_taken_here(first):
+            return stack_length(low, first)
+        return low.b.lshr(place.load(low.b, low.place(first).at(0, t.UINT64)), 32)
     if not low.feature("for_each_map_elem"):
         raise Unsupported("len() of a map needs bpf_for_each_map_elem, which this kernel lacks (Linux 5.13)", node.span)
     assert isinstance(node.args[0], ast.MapRef)

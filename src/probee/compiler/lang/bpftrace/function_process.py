@@ -12,7 +12,7 @@ from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_context import context_of, late, process_number
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver, known_int
-from probee.compiler.lang.bpftrace.scope import Known
+from probee.compiler.lang.bpftrace.scope import Known, Script
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch
 from probee.model.spec import Action
@@ -26,7 +26,20 @@ MAX_SIGNAL = 64
 def check_safe(resolver: Resolver, node: ast.Call) -> None:
     """Raise unless unsafe functions are allowed."""
     if not resolver.script.options.get("unsafe"):
-        raise CompileError(f"{node.name}() is unsafe. To use you need the --unsafe flag", node.span)
+        raise _unsafe(node)
+
+
+def _unsafe(node: ast.Call) -> CompileError:
+    return CompileError(f"{node.name}() is unsafe. To use you need the --unsafe flag", node.span)
+
+
+def unsafe_call(script: Script) -> CompileError | None:
+    """Return what is wrong with the first call that needs --unsafe, None when there is none or it was given."""
+    if script.options.get("unsafe"):
+        return None
+    names = ("signal", "signal_thread", "override", "write_user")
+    calls = [node for probe in script.program.probes for node in ast.walk(probe) if isinstance(node, ast.Call)]
+    return next((_unsafe(node) for node in calls if node.name in names), None)
 
 
 # -- signals

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from probee.compiler.lang.bpftrace.program import Options
 
 TRIALS = ("test", "bench")
+TYPED_CALLS = {"socket_cookie", "skboutput"}
 
 
 def find_probes(script: Script, options: Options) -> None:
@@ -45,7 +46,7 @@ def find_probes(script: Script, options: Options) -> None:
 
 def _merge_alike(script: Script, probe: ast.Probe, first: int) -> None:
     """Let the tracepoints of a probe that have the same arguments share one program, unless it asks which it is."""
-    if _mentions(probe, {"probe"}):
+    if _mentions(probe, {"probe", *TYPED_CALLS}):
         return
     kept: dict[tuple[object, ...], Instance] = {}
     used = _fields_used(probe)
@@ -159,6 +160,8 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
 
 def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
     """True when the program differs from match to match."""
+    if point.provider.name == "rawtracepoint" and _mentions(probe, TYPED_CALLS):
+        return True
     return _mentions(probe, {"probe", "args"} if point.provider.name in ("tracepoint", "rawtracepoint") else {"probe"})
 
 
@@ -189,4 +192,4 @@ def program_type(instance: Instance) -> int:
 
 def is_typed(instance: Instance) -> bool:
     """True for a raw tracepoint that calls what only takes the kernel's own pointers."""
-    return instance.provider == "rawtracepoint" and _mentions(instance.probe, {"socket_cookie", "skboutput"})
+    return instance.provider == "rawtracepoint" and _mentions(instance.probe, TYPED_CALLS)

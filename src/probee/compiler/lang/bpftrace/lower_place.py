@@ -164,6 +164,8 @@ def _deref_value(low: Lowerer, node: ast.Deref) -> Value:
 
 
 def _address_of(low: Lowerer, node: ast.AddressOf) -> Value:
+    if isinstance(node.operand, ast.MapRef):
+        return low.b.pointer(low.b.address(low.b.map(f"@{node.operand.name}")), "kernel")
     info = node.operand.meaning
     assert isinstance(info, VariableInfo)
     return place.address(low.b, low.variable_place(info))

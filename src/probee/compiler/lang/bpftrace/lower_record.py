@@ -90,7 +90,11 @@ def exited(low: Lowerer) -> Value:
 
 def field(low: Lowerer, node: ast.Expr, *, padded: bool = False) -> tuple[Ty, Writer]:
     """Return an expression as a record's field."""
+    from probee.compiler.lang.bpftrace.arguments import has_located, shown
+
     type = node.type
+    if has_located(type):
+        return shown(low, node)
     if type.kind in t.READABLE:
         type = t.int_of(8, signed=type.signed)
     return type, lambda where: low.into(node, where, padded=padded)

@@ -6,7 +6,7 @@ from probee.compiler.ir.type import I64, pointer
 from probee.compiler.ir.unit import Function, Program, Unit, connect
 from probee.compiler.lang.bpftrace import ast, cstruct
 from probee.compiler.lang.bpftrace.config import read_config
-from probee.compiler.lang.bpftrace.instance import TRIALS, find_probes, program_type
+from probee.compiler.lang.bpftrace.instance import TRIALS, find_probes, is_typed, program_type
 from probee.compiler.lang.bpftrace.library import library_for, place_expansions
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import VERBOSE, kernel_name, map_spec
@@ -78,13 +78,23 @@ def lower_script(source: Source, target: Target, options: Options) -> Unit:
 
     script = read(source, target, options)
     try:
-        find_probes(script, options)
+        _find_probes(script, options)
         resolver = Resolver(script)
         resolver.run()
         check_unknown(script)
         return _lower(script, resolver, options)
     except CompileError as error:
         raise _with_warnings(error, script, options) from None
+
+
+def _find_probes(script: Script, options: Options) -> None:
+    """Find the probes; that a script needs --unsafe is said before what is wrong with them."""
+    from probee.compiler.lang.bpftrace.function_process import unsafe_call
+
+    try:
+        find_probes(script, options)
+    except CompileError as error:
+        raise unsafe_call(script) or error from None
 
 
 def read(source: Source, target: Target, options: Options) -> Script:
@@ -236,7 +246,12 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options) -
     attach_type = AttachType.NONE
     if len(instance.matches) > 1 and instance.provider in ("kprobe", "kretprobe") and low.feature("kprobe_multi"):
         attach_type = AttachType.TRACE_KPROBE_MULTI
-    return Program(name, type, functions, probe=instance.point.name, nesting=nesting, attach_type=attach_type)
+    target = ""
+    if is_typed(instance):
+        attach_type, target = AttachType.TRACE_RAW_TP, instance.matches[0].event
+    return Program(
+        name, type, functions, probe=instance.point.name, nesting=nesting, attach_type=attach_type, attach_target=target
+    )
 
 
 def _check_size(functions: list[Function], instance: Instance) -> None:

@@ -149,7 +149,7 @@ class Script:
 
     __slots__ = (
         "asked", "calls", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options",
-        "parameters", "program", "source", "structs", "symbols", "target", "warnings",
+        "parameters", "program", "source", "stored_lengths", "structs", "symbols", "target", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -166,6 +166,7 @@ class Script:
         self.symbols: dict[str, tuple[int, Ty]] = {}  # enum members and #defines of the preamble
         self.options: dict[str, object] = {}
         self.environment: dict[str, str] = {}  # BPFTRACE_* variables
+        self.stored_lengths = False  # len() is asked of stacks that come from variables or maps
         self.can_exit = False  # exit() is called somewhere but in end
         self.named: dict[str, str] = {}  # options after `--`: "" for one without a value
         self.asked: dict[str, Option] = {}  # those that getopt() asks for

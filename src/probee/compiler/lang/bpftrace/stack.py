@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from probee.compiler.ir import op
 from probee.compiler.ir.type import I64
+from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
@@ -27,9 +29,10 @@ def stack_type(resolver: Resolver, node: ast.Identifier | ast.Call, mode: str = 
 
 
 def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
-    """Put the id of the current stack where it is wanted; a negative one means that it was not captured.
+    """Put the id of the current stack where it is wanted, in the low half; a negative one means that it was not captured.
 
-    All stacks of one size share a map: the runtime knows it by the size of its values.
+    All stacks of one mode and size share a map, which the runtime knows by its name.  The high half is how many frames it has
+    where a script asks for that of a stored stack, and else nothing.
     """
     from probee.compiler.lang.bpftrace.lower_record import warn
     from probee.model.spec import MapSpec, MapType
@@ -45,11 +48,25 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
         low.unit.maps[name] = MapSpec(name, MapType.STACK_TRACE, 4, size, entries, flags=flags, role="stack")
     found = b.helper("get_stackid", context_of(low, node), b.map(name), b.const(0 if type.kind == "kstack" else USER_STACK))
     found = b.resize(found, I64, signed=True)
-    place.store(b, target.at(0, t.INT64), found)
+    kept = b.or_(b.and_(found, 0xFFFF_FFFF), b.shl(stack_length(low, node), 32)) if low.script.stored_lengths else found
+    place.store(b, target.at(0, t.INT64), kept)
     message = f"Error reading {type.kind}."
     low.diamond(b.compare("slt", found, 0), lambda: warn(low, message, node.span), None)
     if type.kind == "ustack":
         place.store(b, target.at(8, t.UINT64), process_id(low))
+
+
+def stack_length(low: Lowerer, node: ast.Expr) -> Value:
+    """Take the stack once more, into memory of ours: the helper returns how many bytes it has."""
+    b, depth = low.b, node.type.count
+    memory = place.alloca(b, t.array_of(t.UINT64, max(depth, 1)), "stack")
+    flags = b.const(0 if node.type.kind == "kstack" else USER_STACK)
+    size = b.helper("get_stack", context_of(low, node), place.address(b, memory), b.const(8 * depth), flags)
+    size = b.resize(size, I64, signed=True)
+    result = place.alloca(b, t.INT64)
+    place.store(b, result, b.const(0))
+    low.diamond(b.compare(op.SGT, size, 0), lambda: place.store(b, result, b.lshr(size, 3)), None)
+    return place.load(b, result)
 
 
 def plain_stack_type(resolver: Resolver, node: ast.Identifier) -> Ty:

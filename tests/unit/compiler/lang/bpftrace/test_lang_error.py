@@ -197,8 +197,9 @@ def test_a_program_is_refused(text: str, expected: str) -> None:
     assert expected in report(text)
 
 
-def test_arguments_with_located_data_are_not_copied_as_a_whole() -> None:
-    found = report("tracepoint:sched:sched_process_exec { print(args); }")
+def test_arguments_with_located_data_are_shown_but_not_copied_as_a_whole() -> None:
+    assert compile_script("tracepoint:sched:sched_process_exec { print(args); }").programs
+    found = report("tracepoint:sched:sched_process_exec { $x = args; }")
     assert "args as a whole, with data of varying size in it (filename), is not supported yet" in found
 
 
@@ -342,3 +343,15 @@ def test_variables_of_each_cpu_come_from_btf() -> None:
     )
     assert 'Could not resolve variable "nonsense" from BTF' in report('begin { percpu_kaddr("nonsense"); }', target=able)
     assert "string literal" in report("begin { percpu_kaddr(0); }", target=able)
+
+
+def test_a_type_of_the_kernel_that_is_defined_anew_needs_its_members_types() -> None:
+    found = report("struct task_struct { struct thread_info x; } begin { print(curtask.x.flags); }")
+    assert found.startswith("stdin:1:41-42: ERROR: error: field has incomplete type 'struct thread_info'")
+    compile_script("struct thread_info { int a; } struct task_struct { struct thread_info x; } begin { print(curtask.x.a); }")
+    compile_script("struct mine { struct thread_info x; } begin { print(sizeof(struct mine)); }")
+
+
+def test_a_missing_unsafe_is_said_before_a_missing_tracepoint() -> None:
+    found = report("tracepoint:no:such { write_user(1, 2, 3); }")
+    assert found.startswith("stdin:1:22-41: ERROR: write_user() is unsafe. To use you need the --unsafe flag")

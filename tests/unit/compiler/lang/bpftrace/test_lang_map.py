@@ -182,3 +182,8 @@ def test_structs_are_copied_into_maps() -> None:
     kernel = {0xFFFF_A000_0000_0000: (7).to_bytes(4, "little") + (9).to_bytes(4, "little")}
     text = "struct P { int a; int b; } begin { @ = *(struct P *)0xffffa00000000000; print(@.b); @k[@] = 1; }"
     assert run_script(text, World(kernel=kernel)) == "9\n@: { .a = 7, .b = 9 }\n@k[{ .a = 7, .b = 9 }]: 1\n"
+
+
+def test_a_map_has_an_address() -> None:
+    text = "begin { @a[1] = 1; $x = &@a; print(($x != 0, $x == &@a, sizeof(&@a))); clear(@a); }"
+    assert run_script(text) == "(true, true, 8)\n"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from probee.probes.register import registers
-from script_harness import World, run, run_script, shared_target
+from script_harness import World, compile_script, run, run_script, shared_target
 
 KERNEL, USER = 0xFFFF_A000_0000_0000, 0x7F00_0000_0000
 
@@ -138,6 +138,30 @@ def test_located_strings_lie_behind_the_record() -> None:
     data[200:208] = b"/bin/ls\0"
     text = "tracepoint:sched:sched_process_exec { print((str(args.filename), args.pid)); }"
     assert run_script(text, World(context=bytes(data))) == "(/bin/ls, 8)\n"
+
+
+def test_arguments_as_a_whole_show_located_strings() -> None:
+    data = bytearray(tracepoint_context("sched:sched_process_exec", filename=200 | 5 << 16, pid=8, old_pid=7))
+    data[200:208] = b"/bin/ls\0"
+    world = World(context=bytes(data))
+    shown = "{ .filename = /bin/ls, .pid = 8, .old_pid = 7 }\n"
+    assert run_script("tracepoint:sched:sched_process_exec { print(args); }", world) == shown
+    assert run_script('tracepoint:sched:sched_process_exec { printf("%s|", args); }', world) == shown.replace("\n", "|")
+
+
+def test_the_length_of_a_stored_stack() -> None:
+    text = "kprobe:vfs_read { $s = kstack(3); @m = kstack(1); @k[1, kstack(1)] = 1; print((len($s), len(kstack), $s)); }"
+    direct = run_script("kprobe:vfs_read { print((len(kstack(3)), len(kstack), kstack(3))); }", regs_world())
+    assert run_script(text, regs_world()).startswith(direct)
+    assert not compile_script("kprobe:vfs_read { @ = kstack(3); print(len(kstack)); }").warnings
+
+
+def test_what_takes_the_kernels_own_pointers_makes_a_raw_tracepoint_typed() -> None:
+    spec = compile_script("rawtracepoint:sched_switch { print(socket_cookie((struct sock *)arg1)); }")
+    (program,) = spec.programs
+    assert (program.type, program.attach_type, program.attach_target) == (26, 23, "sched_switch")
+    (program,) = compile_script("rawtracepoint:sched_switch { print(arg1); }").programs
+    assert (program.type, program.attach_target) == (17, "")
 
 
 def test_arguments_are_keys_and_values() -> None:
