@@ -48,20 +48,28 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
             gc.enable()
 
 
-def _compile(source: Source, target: Target, options: dict[str, Any], after: Observer | None) -> ObjectSpec:
+def _compile(
+    source: Source, target: Target, options: dict[str, Any], after: Observer | None, *, tight: bool = False
+) -> ObjectSpec:
+    """Compile; `tight` is the second attempt, where the stack was too small for what should be in registers."""
+    from probee.compiler.codegen.frame import StackExceeded
     from probee.compiler.codegen.generate import generate_object
     from probee.compiler.ir.pipeline import optimise
 
     unit = lower(source, target, options)
-    if options.get("local"):
-        unit.options["local"] = True
+    unit.options.update({name: True for name, wanted in (("local", options.get("local")), ("tight", tight)) if wanted})
     if after is not None:
         after("lower", unit)
     unit = optimise(unit, after=after)
     license = str(unit.options.get("license", "GPL"))
-    return generate_object(
-        unit, source_name=source.name, source_text=source.text, source_parts=source.parts, license=license
-    )
+    try:
+        return generate_object(
+            unit, source_name=source.name, source_text=source.text, source_parts=source.parts, license=license
+        )
+    except StackExceeded:
+        if tight:
+            raise
+    return _compile(source, target, options, after, tight=True)
 
 
 def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:

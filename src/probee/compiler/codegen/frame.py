@@ -100,12 +100,16 @@ def callees(function: MachineFunction) -> set[str]:
     return {insn.ref.name for block in function.blocks for insn in block.insns if isinstance(insn.ref, FuncRef)}
 
 
+class StackExceeded(CompileError):
+    """A program's frames do not fit the stack: compile.py tries again with fewer values in registers."""
+
+
 def too_large(slots: list[FrameSlot], size: int, span: int) -> CompileError:
     """Return the error that names the largest variables."""
     largest = sorted(slots, key=lambda slot: -slot.size)[:4]
     names = ", ".join(f"{slot.name or 'a temporary'} ({slot.size} bytes)" for slot in largest)
     place = next((slot.span for slot in largest if slot.span), span)
-    return CompileError(
+    return StackExceeded(
         f"local variables need {size} bytes, the kernel allows {o.STACK_BYTES}: {names}", place,
         hint="make strings or structures smaller, or keep them in a map",
     )  # fmt: skip

@@ -71,6 +71,14 @@ def _combine(function: Function, unit: Unit) -> bool:
     return combine.run(function, unit)
 
 
+def _demote(function: Function, unit: Unit) -> bool:
+    if not unit.options.get("tight"):
+        return False
+    from probee.compiler.ir.passes import demote
+
+    return demote.run(function, unit)
+
+
 # A pass, and whether what it changes gives the passes before it something to do
 CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("number", number.run, False),
@@ -80,7 +88,7 @@ CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("deadstore", deadstore.run, False),
     ("dce", dce.run, False),
 )
-FINISHING: tuple[tuple[str, FunctionPass], ...] = (("combine", _combine), ("widen", widen.run))
+FINISHING: tuple[tuple[str, FunctionPass], ...] = (("combine", _combine), ("widen", widen.run), ("demote", _demote))
 
 
 def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:

@@ -13,7 +13,7 @@ from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.dominance import immediate_dominators, meet, reverse_postorder
 from probee.compiler.ir.type import I32, I64, VOID, pointer
-from probee.compiler.ir.unit import Block, Function, Program, Unit, Value, connect, replace
+from probee.compiler.ir.unit import Block, Function, Program, Unit, Value, connect
 from probee.errors import CompileError
 from probee.model.spec import MapSpec, MapType, ProgramType
 
@@ -68,9 +68,9 @@ class Placement:
         key = b.alloca(8, 8, "scratch key")
         frame = self._claim(b, key, landing) if self.nesting > 1 else self._find(b, key, landing)
         b.at(landing)
-        places = {slot: b.offset(frame, b.const(offset)) for slot, offset in offsets.items()}
         b.jump(body)
-        replace(function, places)
+        for block in function.blocks:
+            _point(block, frame, offsets)
         if self.nesting > 1:
             self._release(frame, returns)
         connect(function)
@@ -145,6 +145,20 @@ class Placement:
             if last.op == op.RETURN:
                 zero = Value(op.CONST, I64, [], 0, last.span)
                 block.values[-1:] = [zero, Value(op.STORE, VOID, [frame, zero], 0, last.span), last]
+
+
+def _point(block: Block, frame: Value, offsets: dict[Value, int]) -> None:
+    """Replace slots by places in the frame, made anew for each use: no register holds one for long."""
+    out: list[Value] = []
+    for value in block.values:
+        for index, arg in enumerate(value.args):
+            if arg in offsets:
+                distance = Value(op.CONST, I64, [], offsets[arg])
+                place = Value(op.OFFSET, pointer("map"), [frame, distance], None, value.span)
+                out += (distance, place)
+                value.args[index] = place
+        out.append(value)
+    block.values = out
 
 
 def _where_needed(function: Function, slots: set[Value], *, release: bool) -> tuple[Block, list[Block]]:

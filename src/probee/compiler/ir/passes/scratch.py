@@ -11,13 +11,15 @@ from probee.compiler.ir.unit import Function, Unit, Value
 
 STACK_BYTES = 512
 RESERVE = 96  # per function: spilled registers, the buffer of probe reads, the key of the lookup
+TIGHT_RESERVE = 256  # … where that was not enough
 _CALLBACK_CONTEXT = {"loop": 2, "for_each_map_elem": 2, "user_ringbuf_drain": 2}  # these arguments must be in the stack
 
 
 def scratch(unit: Unit) -> Unit:
     """Move what does not fit, in every program."""
+    reserve = TIGHT_RESERVE if unit.options.get("tight") else RESERVE
     for program in unit.programs:
-        frames = {function.name: _StackFrame(function) for function in program.functions}
+        frames = {function.name: _StackFrame(function, reserve) for function in program.functions}
         while True:
             name = _fullest(program.functions[0].name, frames)
             if name is None:
@@ -35,11 +37,12 @@ def scratch(unit: Unit) -> Unit:
 class _StackFrame:
     """What a function keeps in the stack, and what it could do without."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, reserve: int) -> None:
         self.function = function
+        self.reserve = reserve
         self.slots = [value for value in function.entry.values if value.op == op.ALLOCA]
         self.size = self._size()
-        if self.size > STACK_BYTES - RESERVE:
+        if self.size > STACK_BYTES - reserve:
             self._share()
         self.moved: list[Value] = []
         self.callees = [
@@ -59,7 +62,7 @@ class _StackFrame:
 
     @property
     def depth(self) -> int:
-        return -(-(self.size + RESERVE) // 32) * 32
+        return -(-(self.size + self.reserve) // 32) * 32
 
     @property
     def movable(self) -> list[Value]:

@@ -1,0 +1,61 @@
+"""Programs that need more than the 512-byte stack: numbers, strings and tuples move to scratch memory and keep their values."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+
+import pytest
+
+from probee.compiler.compile import compile
+from probee.kernel.target import LiveTarget
+from probee.outputs.text import TextOutput
+from probee.runtime.session import Session
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="loading programs needs root"),
+]
+
+
+def first_line(script: str) -> str:
+    out = BytesIO()
+    with Session(compile(script, LiveTarget())) as session:
+        writer = TextOutput(out, BytesIO(), session.source)
+        for batch in session.batches():
+            writer.write(batch)
+        writer.close()
+    return out.getvalue().decode().split("\n")[0]
+
+
+@pytest.mark.parametrize("n", [20, 60, 150])
+def test_many_numbers_alive_at_once_keep_their_values(n: int) -> None:
+    make = "".join(f"$a{i} = rand; " for i in range(n))
+    keep = "".join(f"@x[{i}] = $a{i}; " for i in range(n))
+    look = "".join(f"if (@x[{i}] != $a{i}) {{ $bad++; }} " for i in range(n))
+    assert first_line(f'BEGIN {{ {make}{keep}$bad = 0; {look}printf("%d\\n", $bad); clear(@x); exit(); }}') == "0"
+
+
+def test_long_strings_in_keys_and_values_of_loops_keep_their_values() -> None:
+    """A copy between odd offsets in the stack is one of single bytes."""
+    a, b = "a" * 200, "b" * 8
+    script = f"""BEGIN {{
+        $b = "{b}"; @m[$b] = "{a}";
+        for ($kv : @m) {{ @n[$kv.0, $b] = ($kv.1, $b); }}
+        for ($kv : @n) {{ @o[$kv.0.1, $kv.1.0] = ($kv, $b, $kv.1.0); }}
+        print(@o["{b}", "{a}"]);
+        exit();
+    }}"""
+    assert first_line(script) == f"((({b}, {b}), ({a}, {b})), {b}, {a})"
+
+
+@pytest.mark.parametrize("length", [200, 1024, 2048])
+def test_tuples_of_long_strings_are_copied_whole(length: int) -> None:
+    text = "x" * (length - 1)
+    script = f"""config = {{ max_strlen = {length} }} BEGIN {{
+        $s = "{text}"; $t = (($s, 1), ($s, ($s, 2)));
+        @m[$t.0] = $t; $u = @m[$t.0];
+        if ($u.1.1.0 == $t.0.0) {{ printf("%d %d\\n", $u.0.1, $u.1.1.1); }}
+        clear(@m); exit();
+    }}"""
+    assert first_line(script) == "1 2"
