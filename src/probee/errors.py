@@ -218,8 +218,22 @@ class TypeMismatch(CompileError):
 class UnknownName(CompileError):
     """Nothing defines this name."""
 
-    def __init__(self, message: str, span: int = 0, *, did_you_mean: str = "", source: Source | None = None) -> None:
-        super().__init__(message, span, hint=f"Did you mean: {did_you_mean}?" if did_you_mean else "", source=source)
+    def __init__(
+        self, message: str, span: int = 0, *, did_you_mean: str | Callable[[], str] = "", source: Source | None = None
+    ) -> None:
+        super().__init__(message, span, source=source)
+        self._did_you_mean = did_you_mean
+
+    @property
+    def hint(self) -> str:
+        """What was perhaps meant; looked for when somebody wants to see it, if it was given as a function."""
+        if callable(self._did_you_mean):
+            self._did_you_mean = self._did_you_mean()
+        return self._hint or (f"Did you mean: {self._did_you_mean}?" if self._did_you_mean else "")
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        self._hint = hint
 
 
 class Unsupported(CompileError):

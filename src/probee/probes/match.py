@@ -59,7 +59,7 @@ def no_match(probe: Probe, target: Target, span: int = 0) -> UnknownName:
         error = UnknownName(message, span)
         error.hint = NO_KPROBES
         return error
-    return UnknownName(message, span, did_you_mean=", ".join(candidates(probe, target)))
+    return UnknownName(message, span, did_you_mean=lambda: ", ".join(candidates(probe, target)))
 
 
 def matching_functions(probe: Probe, target: Target) -> tuple[str, ...]:
