@@ -87,7 +87,7 @@ class _Execution:
     def _shell(self, directive: str) -> None:
         command = self.case.given.get(directive)
         if command is not None:
-            done = subprocess.run(command, shell=True, capture_output=True, check=False, cwd=self.bench.tests)
+            done = subprocess.run([launch.SHELL, "-c", command], capture_output=True, check=False, cwd=self.bench.tests)
             if done.returncode:
                 raise NotReady(f"{directive} failed: {(done.stderr or done.stdout).decode(errors='replace')[-200:]}")
 
@@ -117,7 +117,8 @@ class _Execution:
 
     def _popen(self, command: list[str] | str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            command, shell=isinstance(command, str), cwd=self.bench.tests, start_new_session=True,
+            command, shell=isinstance(command, str), executable=launch.SHELL if isinstance(command, str) else None,
+            cwd=self.bench.tests, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.others.append(process)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from case import Case
+from launch import SHELL
 from rung import rung
 
 # REQUIRES_FEATURE → what must be in --info
@@ -95,7 +96,7 @@ class Place:
 @cache
 def met(command: str, tests: str) -> bool:
     """Say whether a shell command ends well."""
-    return subprocess.run(command, shell=True, capture_output=True, check=False, cwd=tests).returncode == 0
+    return subprocess.run([SHELL, "-c", command], capture_output=True, check=False, cwd=tests).returncode == 0
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import os
 import pkgutil
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from pathlib import Path
 import probee
 
 FLAG = "--verify-llvm-ir"  # upstream's runner always passes it
-NAME = b"bpftrace"
+SHELL = shutil.which("bash") or "/bin/sh"  # upstream's cases are written for it
 _PRELOADED = ("cli", "compiler", "formats", "kernel", "model", "outputs", "probes", "runtime")
 _LAUNCHER = """\
 #!{python} -IS
@@ -91,7 +92,7 @@ def spawn(what: list[str] | str, *, cwd: Path, environment: dict[str, str]) -> t
         os.dup2(theirs, 1)
         os.dup2(theirs, 2)
         if isinstance(what, str):
-            os.execve("/bin/sh", ["sh", "-c", what], environment)
+            os.execve(SHELL, ["sh", "-c", what], environment)
         _become(lambda: _entry(what, environment))
     except BaseException as error:
         os.write(2, f"cannot start: {error!r}\n".encode())

@@ -21,7 +21,7 @@ from case import Case, number, parse, read_cases
 from judge import Result
 from place import run_here, run_in_guest, send
 from rung import GUEST, NATIVE, RUNGS, rung
-from scratch import not_built, scratch
+from scratch import cache_dir, not_built, scratch
 from store import Store
 from table import tables
 from tool import tool_cases
@@ -31,6 +31,7 @@ IN_GUEST = bool(os.environ.get("LAB"))
 
 def main() -> int:
     options = _options()
+    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{cache_dir() / 'bin'}"  # for programs that cases call
     checkout = Path(os.environ.get("BPFTRACE_SRC", ""))
     if options.cases:
         tests, cases = Path(options.cases), _own(Path(options.cases))
