@@ -1,31 +1,20 @@
-"""The kernel as judge of the passes: optimised programs are taken by the verifier and do what their IR did as written.
-
-Run natively or in a guest.  PROBEE_FUZZ_FIRST and PROBEE_FUZZ_LAST choose the seeds of a longer run.
-"""
+"""The kernel as judge of the passes: optimised programs are taken by the verifier and do what their IR did as written."""
 
 from __future__ import annotations
-
-import os
-import random
 
 import pytest
 
 from codegen_run import Loaded
 from ir_corpus import CASES, PACKET, Case
-from ir_generator import random_input, random_unit
-from ir_interpreter import IrMachine
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir.pipeline import optimise
 from probee.compiler.ir.unit import Unit
 from probee.compiler.ir.verify import verify
 from probee.kernel.features import feature
 from probee.model.spec import ProgramType
+from random_judge import FIRSTS, assert_chunk_agrees
 
 pytestmark = pytest.mark.kernel
-
-ZERO = bytes(4)
-CHUNK = 20
-FIRST, LAST = int(os.environ.get("PROBEE_FUZZ_FIRST", "0")), int(os.environ.get("PROBEE_FUZZ_LAST", "200"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -39,25 +28,18 @@ def test_an_optimised_idiom_is_accepted_and_right(case: Case) -> None:
         assert loaded.run(PACKET) == want
 
 
-def in_ir(unit: Unit, data: bytes) -> tuple[int, object, object]:
-    machine = IrMachine(unit.programs[0].functions, unit.maps)
-    machine.set("data", ZERO, data)
-    result = machine.run(bytes(16))
-    return result, machine.get("data", ZERO), {key: machine.get("table", key) for key in machine.maps["table"].entries}
-
-
-def in_kernel(unit: Unit, data: bytes) -> tuple[int, object, object]:
-    with Loaded(generate_object(optimise(unit), source_name="random", source_text="")) as loaded:
-        loaded.maps["data"].update(ZERO, data)
-        result = loaded.run()
-        return result, loaded.maps["data"].lookup(ZERO), loaded.table("table")
-
-
-@pytest.mark.parametrize("first", range(FIRST, LAST, CHUNK))
+@pytest.mark.parametrize("first", FIRSTS)
 @pytest.mark.parametrize("type", [ProgramType.RAW_TRACEPOINT, ProgramType.XDP], ids=["raw_tp", "xdp"])
 def test_optimised_random_programs_do_in_the_kernel_what_their_ir_did(first: int, type: int) -> None:
-    for seed in range(first, first + CHUNK):
-        unit = random_unit(seed, size=10 + seed % 60, atomics=feature.has("atomic_fetch"), program_type=type)
-        data = random_input(random.Random(seed))
-        wanted = in_ir(unit, data)
-        assert in_kernel(unit, data) == wanted, f"seed {seed}"
+    assert_chunk_agrees(first, type, optimise)
+
+
+@pytest.mark.parametrize("first", list(FIRSTS)[:3])
+def test_so_they_do_with_their_numbers_in_memory(first: int) -> None:
+    assert_chunk_agrees(first, ProgramType.RAW_TRACEPOINT, optimise_tight)
+
+
+def optimise_tight(unit: Unit) -> Unit:
+    """What is done to programs that do not fit the stack."""
+    unit.options["tight"] = True
+    return optimise(unit)
