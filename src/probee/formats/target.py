@@ -185,6 +185,7 @@ class FileTarget(BtfBackedTarget):
         self._image = ImageReader(_mapped(source) if isinstance(source, str) else source)
         super().__init__(self._image.arch, self._image.release, has_btf=VMLINUX in self._image.btf)
         self._texts: dict[str, bytes] = {}
+        self._functions: list[tuple[str, str]] | None = None
 
     def _text(self, name: str) -> bytes:
         if name not in self._texts:
@@ -231,8 +232,10 @@ class FileTarget(BtfBackedTarget):
     # -- symbols
 
     def traceable_functions(self) -> Iterable[tuple[str, str]]:
-        self.record("functions", digest(self._text("functions")))
-        return [(row[0], row[-1] if len(row) > 1 else "") for row in self._rows("functions")]
+        if self._functions is None:
+            self.record("functions", digest(self._text("functions")))
+            self._functions = [(row[0], row[-1] if len(row) > 1 else "") for row in self._rows("functions")]
+        return self._functions
 
     def has_symbol(self, name: str) -> bool:
         found = f"\n{name}\n".encode() in self._text("symbols")

@@ -7,6 +7,7 @@ reading the list of 60,000 traceable ones; whether it can be attached is then th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 
 from probee.errors import CompileError, ProbeeError, UnknownName
 from probee.model.target import Target
@@ -128,7 +129,9 @@ def _kprobe_exists(probe: Probe, target: Target, span: int) -> bool:
     functions = target.traceable_functions()
     if module and not any(where == module for _, where in functions):
         raise CompileError(f"specified module {module} in probe {probe.name} is not loaded.", span)
-    return any(name == probe.function and (not probe.module or where == module) for name, where in functions)
+    if not probe.module:
+        return probe.function in map(itemgetter(0), functions)
+    return (probe.function, module) in functions
 
 
 def _fentry(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
