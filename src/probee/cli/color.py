@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 RED, YELLOW, RESET = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
@@ -28,6 +32,20 @@ def complaint() -> str:
 def colored(text: str) -> str:
     """Return a report with its messages coloured: lines that say ERROR or WARNING, not the source below them."""
     return "\n".join([_line(line) for line in text.split("\n")])
+
+
+class ColoredStream:
+    """A binary stream for messages that colours what is written to it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        text = colored(data.decode("utf-8", "surrogateescape"))
+        return self._stream.write(text.encode("utf-8", "surrogateescape"))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _line(line: str) -> str:

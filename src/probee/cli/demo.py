@@ -35,8 +35,17 @@ OPEN = "cat /etc/hostname /etc/no-such-file >/dev/null 2>&1; head -c1 /etc/passw
 KEYS = "p @0.1 r @0.1 o @0.1 b @0.1 e @0.1 e @0.1 spc @0.1 e @0.1 ret"
 
 
+USAGE = """\
+USAGE: probee demo [--here | --lab] [KERNEL]    trace a live kernel with the three example scripts: this one if that can be
+                                                done, else one in a lab guest (6.12, or the version that KERNEL says)
+"""
+
+
 def main(argv: list[str]) -> int:
     """Run the demo; `--here` and `--lab` decide where, and a kernel's version chooses the guest's."""
+    if "-h" in argv or "--help" in argv:
+        sys.stdout.write(USAGE)
+        return 0
     kernel = next((word for word in argv if not word.startswith("-")), KERNEL)
     unknown = [word for word in argv if word.startswith("-") and word not in ("--here", "--lab")]
     if unknown:

@@ -13,9 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+USAGE = """\
+USAGE: probee list [PATTERN | FILE]      list probes, as probee -l does; with -v their arguments as well
+
+    probee list                          everything that this kernel offers
+    probee list 'kprobe:tcp_*'           a kind of probe and a name; * stands for any text
+    probee list '*sleep*'                a name among all kinds of probes in the kernel
+    probee list -v 'struct task_struct'  a type
+    probee list script.bt                what a script attaches to
+"""
+
+
 def main(argv: list[str]) -> int:
     """`probee list ...` is `probee -l ...`."""
     options = parse(argv)
+    if options.help:
+        sys.stdout.write(USAGE)
+        return 0
     options.list = True
     check(options)
     return list_probes(options)

@@ -70,11 +70,16 @@ def show(error: Exception) -> int:
 
 def paint(text: str) -> str:
     """Return a message as it goes to standard error: coloured on a terminal, or as BPFTRACE_COLOR says."""
-    if not ("BPFTRACE_COLOR" in os.environ or (sys.stderr.isatty() and sys.stdout.isatty())):
+    if not may_be_colored():
         return text
     from probee.cli import color
 
     return color.colored(text) if color.wanted() else text
+
+
+def may_be_colored() -> bool:
+    """Return False where messages are surely not coloured, which spares the import that knows better."""
+    return "BPFTRACE_COLOR" in os.environ or (sys.stderr.isatty() and sys.stdout.isatty())
 
 
 def _flush() -> int:

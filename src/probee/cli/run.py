@@ -248,18 +248,30 @@ def _output_stream(options: Options) -> BinaryIO:
 
 def _writer(options: Options, session: Session, out: BinaryIO) -> Any:
     flush, quiet = options.buffering != "full", options.quiet or options.mode in ("test", "bench")
+    err = _message_stream()
     if options.format == "json":
         from probee.outputs.ndjson import JsonOutput
 
         return JsonOutput(
-            out, sys.stderr.buffer, session.source, trailer=session.trailer, quiet=quiet, flush_each=flush
+            out, err, session.source, trailer=session.trailer, quiet=quiet, flush_each=flush
         )
     from probee.outputs.text import TextOutput
 
     return TextOutput(
-        out, sys.stderr.buffer, session.source, trailer=session.trailer, quiet=quiet,
+        out, err, session.source, trailer=session.trailer, quiet=quiet,
         warnings=not options.no_warnings, flush_each=flush,
     )  # fmt: skip
+
+
+def _message_stream() -> Any:
+    from probee.cli.main import may_be_colored
+
+    if may_be_colored():
+        from probee.cli.color import ColoredStream, wanted
+
+        if wanted():
+            return ColoredStream(sys.stderr.buffer)
+    return sys.stderr.buffer
 
 
 def _stop_on_signals(session: Session) -> None:

@@ -108,14 +108,19 @@ def _in_the_code(parameters: list[str], spec: ObjectSpec) -> bool:
 
 def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec | None:
     chosen = compile_options(script, options, portable=portable)
-    special = options.target or options.btf or options.emit or options.debug or options.no_cache or options.traceable_functions
-    path = "" if special else _cache_path(script, chosen)
+    path = "" if _is_special(options) else _cache_path(script, chosen)
     cached = _cached(path) if path else None
     if cached is not None:
         if options.verbose:
             sys.stderr.write(f"Compiled before: {path}\n")
         return cached
     return _compile(script, chosen, options, path)
+
+
+def _is_special(options: Options) -> bool:
+    """Return whether a compile reads what the cache does not know of, or is to be seen."""
+    given = options.target or options.btf or options.traceable_functions or "BPFTRACE_BTF" in os.environ
+    return bool(given or options.emit or options.debug or options.no_cache)
 
 
 def _compile(script: Script, chosen: dict[str, Any], options: Options, path: str) -> ObjectSpec | None:
@@ -137,7 +142,7 @@ def _compile(script: Script, chosen: dict[str, Any], options: Options, path: str
             f"{len(spec.programs)} programs, {instructions} instructions, {len(spec.maps)} maps\n"
         )
     if options.traceable_functions:
-        from probee.cli.traceable import settled
+        from probee.cli.given import settled
 
         spec = settled(spec, target)
     if path:
@@ -219,9 +224,13 @@ def target_for(options: Options) -> Any:
 
         return BtfTarget(options.btf)
     if options.traceable_functions:
-        from probee.cli.traceable import GivenTarget
+        from probee.cli.given import GivenTarget
 
         return GivenTarget(options.traceable_functions)
+    if os.environ.get("BPFTRACE_BTF"):
+        from probee.cli.given import OtherTypesTarget
+
+        return OtherTypesTarget(os.environ["BPFTRACE_BTF"])
     from probee.kernel.target import LiveTarget
 
     return LiveTarget()

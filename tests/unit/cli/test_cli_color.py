@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from probee.cli.color import colored
+from probee.cli.color import ColoredStream, colored
 from probee.cli.main import main
 
 RED, YELLOW, RESET = "\x1b[31m", "\x1b[33m", "\x1b[0m"
@@ -30,3 +32,11 @@ def test_another_value_is_told(capsys, monkeypatch):
     assert capsys.readouterr().err == (
         "WARNING: BPFTRACE_COLOR is auto, always or never; it is set to blue, which is taken for auto\n"
     )
+
+
+def test_a_stream_of_messages_is_coloured_as_well():
+    stream = io.BytesIO()
+    colored_stream = ColoredStream(stream)
+    colored_stream.write(b"stdin:1:1-2: WARNING: x\nsource\n")
+    colored_stream.flush()
+    assert stream.getvalue().decode() == f"{YELLOW}stdin:1:1-2: WARNING: x{RESET}\nsource\n"

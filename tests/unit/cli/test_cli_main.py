@@ -82,6 +82,12 @@ def test_a_first_word_that_is_a_subcommand_is_that_unless_it_is_a_path(capsys):
     assert "failed to open file 'target.bt'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("subcommand", ["run", "list", "demo", "target", "build"])
+def test_every_subcommand_tells_what_it_takes(capsys, subcommand):
+    assert main([subcommand, "-h"]) == 0
+    assert capsys.readouterr().out.startswith("USAGE:")
+
+
 def test_run_takes_a_file(capsys):
     assert main(["run", "nothing.bt"]) == 1
     assert "failed to open file 'nothing.bt'" in capsys.readouterr().err

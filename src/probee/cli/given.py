@@ -1,12 +1,14 @@
-"""`--traceable-functions FILE`: the kernel functions that can be probed come from a file instead of from the kernel.
+"""The running kernel, but for what a file says: BPFTRACE_BTF and `--traceable-functions FILE`.
 
-The file is like tracefs's available_filter_functions: `NAME` or `NAME [MODULE]` per line.  Nothing else can then be probed;
-patterns are expanded here, since the kernel's list is not asked when they are attached.
+The file of functions is like tracefs's available_filter_functions: `NAME` or `NAME [MODULE]` per line.  Nothing else can
+then be probed; patterns are expanded here, since the kernel's list is not asked when they are attached.
 """
 
 from __future__ import annotations
 
 from probee.errors import UsageError
+from probee.formats.btf.reader import Btf
+from probee.formats.target import VMLINUX
 from probee.kernel.target import LiveTarget
 from probee.kernel.traceable import split_lines
 from probee.model.spec import LinkSpec, ObjectSpec
@@ -15,6 +17,22 @@ from probee.probes.match import select_functions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class OtherTypesTarget(LiveTarget):
+    """The running kernel with type information from a file: BPFTRACE_BTF."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        try:
+            with open(path, "rb") as file:
+                self._types = file.read()
+        except OSError as error:
+            raise UsageError(f"BPFTRACE_BTF: failed to open file '{path}': {error.strerror}", exit_status=2) from None
+        self.has_btf = True
+
+    def load_btf(self, module: str) -> Btf | None:
+        return Btf(self._types) if module == VMLINUX else super().load_btf(module)
 
 
 class GivenTarget(LiveTarget):

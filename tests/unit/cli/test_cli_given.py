@@ -1,12 +1,14 @@
-"""--traceable-functions: a file says what can be probed."""
+"""--traceable-functions and BPFTRACE_BTF: a file says what can be probed, and what types there are."""
 
 from __future__ import annotations
 
 import pytest
 
-from probee.cli.traceable import GivenTarget, settled
+from probee.cli.given import GivenTarget, OtherTypesTarget, settled
+from probee.cli.main import main
 from probee.errors import UsageError
 from probee.model.spec import LinkSpec, ObjectSpec
+from target_fixture import btf_blobs
 
 
 @pytest.fixture
@@ -41,3 +43,18 @@ def test_what_wildcards_leave_out_stays_out(given):
 def test_a_file_that_is_not_there_is_told():
     with pytest.raises(UsageError, match="Failed to open kernel function info: '/no/such': No such file"):
         GivenTarget("/no/such")
+
+
+def test_types_can_come_from_a_file(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "vmlinux"
+    path.write_bytes(bytes(memoryview(btf_blobs()["vmlinux"])))
+    monkeypatch.setenv("BPFTRACE_BTF", str(path))
+    assert main(["-l", "struct sched_entity"]) == 0
+    assert capsys.readouterr().out == "struct sched_entity\n"
+    assert OtherTypesTarget(str(path)).type_named("struct", "module_layout_of_no_kernel") is None
+
+
+def test_a_file_of_types_that_is_not_there_is_told(monkeypatch, capsys):
+    monkeypatch.setenv("BPFTRACE_BTF", "/no/such")
+    assert main(["-l", "struct file"]) == 2
+    assert capsys.readouterr().err == "ERROR: BPFTRACE_BTF: failed to open file '/no/such': No such file or directory\n"
