@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from probee.compiler.codegen.liveness import Liveness, Ranges
+from probee.compiler.codegen.liveness import NEVER, Liveness, Ranges
 from probee.compiler.codegen.machine import (
     EFFECTS,
     FIRST_VIRTUAL,
@@ -23,7 +23,6 @@ from probee.compiler.codegen.machine import (
     operands,
 )
 
-NEVER = 1 << 60
 IN_MEMORY = -2
 NOWHERE_YET = -1
 
@@ -103,22 +102,6 @@ class Home:
             if part.start <= position < part.end and part.covers(position):
                 return part
         raise AssertionError(f"r{self.register} is not alive at {position}")
-
-
-def first_intersection(left: Ranges, right: Ranges, start: int) -> int:
-    """Return the first position that both want, from `start` on, or NEVER."""
-    i = max(0, bisect_right(left, (start, NEVER)) - 1)
-    j = max(0, bisect_right(right, (start, NEVER)) - 1)
-    n_left, n_right = len(left), len(right)
-    while i < n_left and j < n_right:
-        a, b = left[i], right[j]
-        if a[1] <= b[0]:
-            i += 1
-        elif b[1] <= a[0]:
-            j += 1
-        else:
-            return max(a[0], b[0])
-    return NEVER
 
 
 def homes(function: MachineFunction, liveness: Liveness, makers: dict[int, MachineInsn]) -> dict[int, Home]:

@@ -7,6 +7,8 @@ there.  Ranges have holes.  Only registers that some block reads before writing 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from probee.compiler.codegen.machine import (
     EFFECTS,
     READ_DST,
@@ -19,6 +21,7 @@ from probee.compiler.codegen.machine import (
 )
 
 Ranges = list[tuple[int, int]]
+NEVER = 1 << 60
 
 
 class Liveness:
@@ -163,7 +166,13 @@ def _add(ranges: dict[int, Ranges], register: int, start: int, end: int) -> None
 
 def intersect(left: Ranges, right: Ranges) -> bool:
     """Return whether two registers are wanted at one position."""
-    i = j = 0
+    return bool(left and right) and first_intersection(left, right, max(left[0][0], right[0][0])) < NEVER
+
+
+def first_intersection(left: Ranges, right: Ranges, start: int) -> int:
+    """Return the first position that both want, from `start` on, or NEVER."""
+    i = max(0, bisect_right(left, (start, NEVER)) - 1)
+    j = max(0, bisect_right(right, (start, NEVER)) - 1)
     n_left, n_right = len(left), len(right)
     while i < n_left and j < n_right:
         a, b = left[i], right[j]
@@ -172,8 +181,8 @@ def intersect(left: Ranges, right: Ranges) -> bool:
         elif b[1] <= a[0]:
             j += 1
         else:
-            return True
-    return False
+            return max(a[0], b[0])
+    return NEVER
 
 
 def merge(left: Ranges, right: Ranges) -> Ranges:

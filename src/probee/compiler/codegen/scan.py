@@ -12,8 +12,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from heapq import heapify, heappop, heappush
 
-from probee.compiler.codegen.interval import IN_MEMORY, NEVER, Home, Interval, first_intersection
-from probee.compiler.codegen.liveness import Liveness
+from probee.compiler.codegen.interval import IN_MEMORY, Home, Interval
+from probee.compiler.codegen.liveness import NEVER, Liveness, first_intersection
 from probee.compiler.codegen.machine import FIRST_VIRTUAL, MachineFunction
 from probee.errors import ProbeeError
 

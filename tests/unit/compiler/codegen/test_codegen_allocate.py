@@ -6,9 +6,9 @@ import pytest
 
 from probee.compiler.codegen.allocate import allocate
 from probee.compiler.codegen.frame import lay_out
-from probee.compiler.codegen.interval import NEVER, Home, first_intersection
+from probee.compiler.codegen.interval import Home
 from probee.compiler.codegen.lifetime import find_lifetimes
-from probee.compiler.codegen.liveness import Liveness, intersect, merge
+from probee.compiler.codegen.liveness import NEVER, Liveness, first_intersection, intersect, merge
 from probee.compiler.codegen.machine import FRAME, MOV64, FrameSlot, MachineBlock, MachineFunction, MachineInsn
 from probee.compiler.codegen.store import remove_known_stores
 from probee.errors import CompileError
