@@ -98,7 +98,7 @@ class Session:
             self._poll.register(ring.fd, select.EPOLLIN)
         self.resolver = Resolver(stacks=installed.of_role("stack"), actions=self.spec.actions, symbols=self._symbols)
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
-        installed.load(self._constants())
+        installed.load(self.constants())
         installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
         installed.attach()
         if self._child is not None:
@@ -115,7 +115,8 @@ class Session:
         assert self._poll is not None
         self._poll.register(self._follower.fileno(), select.EPOLLIN)
 
-    def _constants(self) -> dict[str, int]:
+    def constants(self) -> dict[str, int]:
+        """Return what the late constants are in this run."""
         if not self.spec.constants:
             return {}
         from probee.runtime.constants import Run, resolve_constants
