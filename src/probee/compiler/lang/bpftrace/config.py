@@ -35,12 +35,13 @@ DEFAULTS: dict[str, int | str | bool] = {
     "unstable_typeinfo": "error",
 }
 
+# Keys whose value is one of a few words, written in any case; the text that names them in an error.
 _CHOICES = {
-    "cache_user_symbols": ("PER_PID", "PER_PROGRAM", "NONE"),
-    "missing_probes": ("error", "warn", "ignore"),
-    "stack_mode": ("bpftrace", "perf", "raw", "build_id"),
-    "license": LICENSES,
+    "cache_user_symbols": (("PER_PID", "PER_PROGRAM", "NONE"), "PER_PID, PER_PROGRAM, and NONE"),
+    "missing_probes": (("error", "warn", "ignore"), "ignore, warn, and error"),
+    "stack_mode": (("bpftrace", "perf", "raw", "build_id"), "bpftrace, perf, raw, and build_id"),
 }
+_TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
 _RENAMED = {
     "cat_bytes_max": "max_cat_bytes",
     "map_keys_max": "max_map_keys",
@@ -73,26 +74,64 @@ class Config:
         """Check and set one value; raises CompileError."""
         default = DEFAULTS[key]
         if key.startswith("unstable_"):
-            value = {"true": "enable", "false": "error", "1": "enable", "0": "error"}.get(str(value).lower(), str(value))
-            if value not in ("enable", "warn", "error"):
-                raise CompileError("Invalid value for unstable config: valid values are enable, warn, and error.", span)
+            self.values[key] = _unstable(key, value, span)
         elif isinstance(default, bool):
-            value = _boolean(key, value, span)
+            self.values[key] = _boolean(key, value, span)
         elif isinstance(default, int):
-            if isinstance(value, (str, bool)):
-                raise CompileError(f"Invalid type for {key}. Type: string. Expected Type: int", span)
-        elif key in _CHOICES and value not in _CHOICES[key]:
-            raise CompileError(f"Invalid value for {key}. Found: {value}. Valid values: {', '.join(_CHOICES[key])}", span)
-        self.values[key] = value
+            self.values[key] = _number(key, value, span)
+        elif key == "license":
+            if value not in LICENSES:
+                raise CompileError(f"Invalid value for license. Found: {value}. Valid values: {', '.join(LICENSES)}", span)
+            self.values[key] = value
+        elif key in _CHOICES:
+            self.values[key] = _choice(key, value, str(self.values[key]), span)
+        else:
+            self.values[key] = str(value)
         self.explicit.add(key)
 
 
+def _unstable(key: str, value: int | str | bool, span: int) -> str:
+    if not isinstance(value, str):
+        return "enable" if value else "error"
+    word = value.lower()
+    if word in ("enable", "warn", "error"):
+        return word
+    if word in (*_TRUE, *_FALSE):
+        return "enable" if word in _TRUE else "error"
+    raise CompileError(f"{key}: Invalid value for unstable config: valid values are enable, warn, and error.", span)
+
+
 def _boolean(key: str, value: int | str | bool, span: int) -> bool:
-    if isinstance(value, bool):
+    if not isinstance(value, str):
+        return bool(value)
+    if value.lower() in (*_TRUE, *_FALSE):
+        return value.lower() in _TRUE
+    raise CompileError(f"{key}: Invalid bool value: valid values are true, false, 1 or 0.", span)
+
+
+def _number(key: str, value: int | str | bool, span: int) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if value in (0, 1, "0", "1"):
-        return int(value) == 1
-    raise CompileError(f"Invalid value for {key}. Found: {value}. Expected a boolean (true, false, 1 or 0)", span)
+    text = str(value).replace("_", "").lower()
+    base = 16 if text.startswith("0x") else 2 if text.startswith("0b") else 8 if text.startswith("0") and len(text) > 1 else 10
+    try:
+        number = int(text, base)
+    except ValueError:
+        number = -1
+    if number < 0:
+        shown = value if isinstance(value, str) else str(value).lower()
+        raise CompileError(f"{key}: expecting a number, got {shown}", span)
+    return number
+
+
+def _choice(key: str, value: int | str | bool, now: str, span: int) -> str:
+    words, shown = _CHOICES[key]
+    found = next((word for word in words if word.lower() == str(value).lower()), None)
+    if found is None and key == "cache_user_symbols" and str(value).lower() in (*_TRUE, *_FALSE):  # what it was once
+        return now if str(value).lower() in _TRUE else "NONE"
+    if found is None:
+        raise CompileError(f"{key}: Invalid value for {key}: valid values are {shown}.", span)
+    return found
 
 
 def read_config(block: ast.Config | None, environment: dict[str, str]) -> Config:
@@ -101,23 +140,24 @@ def read_config(block: ast.Config | None, environment: dict[str, str]) -> Config
     for item in block.items if block is not None else ():
         key = item.key.lower().removeprefix("bpftrace_")
         if key in _RENAMED:
-            config.warnings.append((f"{key} has been renamed, please use {_RENAMED[key]}", item.span))
+            config.warnings.append((f"{item.key} has been renamed, please use {_RENAMED[key]}", item.span))
             key = _RENAMED[key]
         if key in _DEPRECATED:
-            config.warnings.append((f"{key} is deprecated and has no effect", item.span))
+            config.warnings.append((f"{item.key} is deprecated and has no effect", item.span))
         elif key in _ENVIRONMENT_ONLY:
-            raise CompileError(f"{key} can only be set as an environment variable", item.span)
+            raise CompileError(f"{item.key}: can only be set as an environment variable", item.span)
         elif key not in DEFAULTS:
             raise CompileError(f"{item.key}: not a known configuration option", item.span)
         else:
             config.set(key, _value(item.value), item.span)
-    for key, default in DEFAULTS.items():
+    for key in DEFAULTS:
         text = environment.get(f"BPFTRACE_{key.upper()}")
         if text is not None:
             try:
-                config.set(key, _number(key, text) if isinstance(default, int) and not isinstance(default, bool) else text)
+                config.set(key, text)
             except CompileError as error:
-                raise UsageError(f"BPFTRACE_{key.upper()}: {error.message}", exit_status=2) from None
+                message = error.message.removeprefix(f"{key}: ")
+                raise UsageError(f"BPFTRACE_{key.upper()}: {message}", exit_status=2) from None
     return config
 
 
@@ -129,9 +169,3 @@ def _value(node: ast.Expr) -> int | str | bool:
     assert isinstance(node, ast.Identifier)
     return node.name
 
-
-def _number(key: str, text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UsageError(f"BPFTRACE_{key.upper()}: expecting a number, got {text}", exit_status=2) from None
