@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from probee.cli.options import BadOption, check, parse, parse_pid
+from probee.cli.options import LETTERS, LONG, BadOption, check, parse, parse_pid
 from probee.errors import UsageError
 
 
@@ -129,3 +131,14 @@ def test_a_bad_pid_is_explained(text, message):
 
 def test_a_good_pid_is_a_number():
     assert parse_pid("4194304") == 4194304
+
+
+WORDS = st.sampled_from([*(f"--{name}" for name in LONG), *(f"-{letter}" for letter in LETTERS)])
+
+
+@given(st.lists(st.one_of(st.text(max_size=8), WORDS)))
+def test_whatever_is_typed_is_options_or_a_usage_error(words):
+    try:
+        check(parse(words))
+    except UsageError as error:
+        assert str(error)
