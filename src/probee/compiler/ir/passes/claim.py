@@ -12,6 +12,7 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.dominance import reverse_postorder
+from probee.compiler.ir.passes.effect import locate
 from probee.compiler.ir.passes.region import split, where_needed
 from probee.compiler.ir.type import I32, I64, VOID, pointer
 from probee.compiler.ir.unit import Block, Function, Program, Unit, Value, connect
@@ -149,17 +150,31 @@ class Placement:
 
 
 def _point(block: Block, frame: Value, offsets: dict[Value, int]) -> None:
-    """Replace slots by places in the frame, made anew for each use: no register holds one for long."""
+    """Replace slots, and what lies at constant distances in them, by places in the frame.
+
+    Each use makes its own: no register holds one for long.
+    """
     out: list[Value] = []
     for value in block.values:
+        if _in_slot(value, offsets) is not None:
+            continue  # its users count from the frame
         for index, arg in enumerate(value.args):
-            if arg in offsets:
-                distance = Value(op.CONST, I64, [], offsets[arg])
-                place = Value(op.OFFSET, pointer("map"), [frame, distance], None, value.span)
-                out += (distance, place)
+            distance = _in_slot(arg, offsets)
+            if distance is not None:
+                constant = Value(op.CONST, I64, [], distance)
+                place = Value(op.OFFSET, pointer("map"), [frame, constant], None, value.span)
+                out += (constant, place)
                 value.args[index] = place
         out.append(value)
     block.values = out
+
+
+def _in_slot(value: Value, offsets: dict[Value, int]) -> int | None:
+    """Return how far from the frame's start a pointer into a slot is, None for anything else."""
+    if value.type.space != "stack":
+        return None
+    root, distance = locate(value)
+    return offsets[root] + distance if isinstance(root, Value) and root in offsets and distance is not None else None
 
 
 def _retype(function: Function) -> None:

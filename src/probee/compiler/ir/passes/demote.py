@@ -1,7 +1,8 @@
 """Puts numbers that wait long into slots, which `scratch` may move: only where code generation found the stack too small.
 
 A number that is used far behind where it was computed is stored at once and loaded for each use; registers then hold it for no
-longer than that.  Numbers that need bounds stay as they are: the kernel's verifier learns bounds of registers.
+longer than that.  Numbers that need bounds stay as they are: the kernel's verifier learns bounds of registers.  A pointer at a
+constant distance from another is computed for each use.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from probee.compiler.ir import op
 from probee.compiler.ir.dominance import reverse_postorder
 from probee.compiler.ir.passes.bounds import Bounds
-from probee.compiler.ir.type import VOID, pointer
+from probee.compiler.ir.type import DIRECT, VOID, pointer
 from probee.compiler.ir.unit import Block, Function, Slot, Unit, Value
 
 PATIENCE = 3  # calls that a number may wait in a register
@@ -20,7 +21,7 @@ _MADE = frozenset((op.CONST, op.LATE))
 def run(function: Function, unit: Unit) -> bool:
     """Demote every number that waits longer than PATIENCE; return whether there was one."""
     instead = {value: Value(op.ALLOCA, pointer("stack"), [], Slot(8, 8, "a number")) for value in _waiting(function)}
-    for block in function.blocks if instead else ():
+    for block in function.blocks:
         _Rewriting(block, instead).run()
     function.entry.values[:0] = instead.values()
     return bool(instead)
@@ -78,6 +79,9 @@ class _Rewriting:
             self.held[value] = value, self.calls
 
     def _use(self, value: Value) -> Value:
+        if value.op == op.OFFSET and value.args[1].op == op.CONST and value.type.space in DIRECT:
+            value = Value(op.OFFSET, value.type, value.args, None, value.span)  # as good as the one above, and short-lived
+            self.out.append(value)
         if value not in self.instead:
             return value
         holder, since = self.held.get(value, (value, -PATIENCE - 1))

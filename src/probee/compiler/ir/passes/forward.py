@@ -4,9 +4,9 @@ A cell is (root, offset) with a size and the value that a load of that size and 
 load inside it.  Blocks with one predecessor go on with what was known at its end.
 
 A map value is shared: another CPU or program may write to it between our store and our load.  What was stored is used all
-the same, as C lets a compiler do with what is neither atomic nor volatile: a run that nothing came between would have read that.
-It is forgotten where the run itself may change it, and no load moves out of a loop, so that a loop that waits for another CPU
-sees what that does.  Kernel and user memory is read again as soon as time has passed (effect.py).
+the same, as C lets a compiler do with what is neither atomic nor volatile: a run that nothing came between would read that.
+It is forgotten where the run itself may change it, and no load moves out of a loop, so that a loop that waits for another
+CPU sees what that does.  Kernel and user memory is read again as soon as time has passed (effect.py).
 """
 
 from __future__ import annotations
