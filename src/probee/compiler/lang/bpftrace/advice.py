@@ -7,7 +7,7 @@ of C, DTrace and the shell, names that are nearly right, a sign that is missing.
 from __future__ import annotations
 
 from probee.compiler.lang.bpftrace.scanner import WORD
-from probee.errors import CompileError, span_range
+from probee.errors import CompileError, ProbeeError, span_range
 from probee.probes.candidate import closest
 
 TYPE_CHECKING = False
@@ -42,12 +42,13 @@ _EQUALS = "= assigns, == compares"
 
 
 def advise(error: CompileError, text: str, target: Target | None = None) -> CompileError:
-    """Give an error a hint if it has none and one is known; returns the error."""
-    if not error.hint and (error.source is None or error.source.text == text):
+    """Give an error a hint if one is known; returns the error.  What is only guessed to be meant gives way to what is known."""
+    open_to_advice = not error.hint or error.message.startswith(("Unknown function", "Unknown identifier"))
+    if open_to_advice and (error.source is None or error.source.text == text):
         start, end = span_range(error.span)
         for beginning, rule in _RULES:
             if error.message.startswith(beginning):
-                error.hint = rule(_Place(error.message, text, start, end, target))
+                error.hint = rule(_Place(error.message, text, start, end, target)) or error.hint
                 break
     return error
 
@@ -149,8 +150,8 @@ def _missing_slash(place: _Place) -> str:
 def _missing_brace(place: _Place) -> str:
     if place.here == "if":
         return "a condition for a whole probe stands between slashes: PROBE / pid == 1 / { … }; `if` belongs into the braces"
-    if place.here == "}":
-        return "there is one } too many" if place.text.count("}") > place.text.count("{") else ""
+    if place.text.count("}") > place.text.count("{"):
+        return "there is one } too many"
     if "{" not in place.text:
         return "a program is probes with what to do there: begin { … }, kprobe:vfs_read { … }, interval:s:1 { … }"
     if place.before.endswith(")"):
@@ -198,7 +199,7 @@ def _is_field(place: _Place, name: str) -> bool:
         if provider in ("tracepoint", "t") and event:
             try:
                 format = place.target.tracepoint(category, event)
-            except Exception:  # no tracefs here: then nothing is known
+            except ProbeeError:  # the target cannot tell: no tracefs
                 return False
             if format is not None and format.field(name) is not None:
                 return True
@@ -329,7 +330,7 @@ def _number_of_parts(place: _Place) -> str:
     if provider in ("tracepoint", "t") and rest and ":" not in rest and place.target is not None:
         try:
             known = [name for name in place.target.tracepoints() if name.partition(":")[2] == rest]
-        except Exception:  # no tracefs here: then nothing is known
+        except ProbeeError:  # the target cannot tell: no tracefs
             known = []
         return _did_you_mean(f"{provider}:{name}" for name in known[:3]) or f"as in {provider}:sched:sched_switch"
     return ""
@@ -344,6 +345,15 @@ def _rate(place: _Place) -> str:
 
 def _unit(place: _Place) -> str:
     return "the units are hz, s, ms and us"
+
+
+def _late(place: _Place) -> str:
+    """Rules for messages that begin with what the author wrote."""
+    if "() requires" in place.message or "() takes up to" in place.message:
+        return _arity(place)
+    if place.message.endswith("not a known configuration option"):
+        return _unknown_option(place)
+    return _unit(place) if place.message.endswith("is not an accepted unit of time") else ""
 
 
 _RULES: tuple[tuple[str, Callable[[_Place], str]], ...] = (
@@ -382,16 +392,5 @@ _RULES: tuple[tuple[str, Callable[[_Place], str]], ...] = (
     ("tracepoint probe type requires", _number_of_parts),
     ("Invalid rate of", _rate),
     ("@", lambda place: _two_kinds_of_map(place) if "scalar map" in place.message else ""),
+    ("", _late),
 )
-
-
-def _late(place: _Place) -> str:
-    """Rules for messages that begin with what the author wrote."""
-    if "() requires" in place.message or "() takes up to" in place.message:
-        return _arity(place)
-    if place.message.endswith("not a known configuration option"):
-        return _unknown_option(place)
-    return _unit(place) if place.message.endswith("is not an accepted unit of time") else ""
-
-
-_RULES = (*_RULES, ("", _late))
