@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connect", default="", metavar="SOCKET", help="run in the guest of this lab server")
     parser.add_argument("--rungs", default="", help=f"which rungs (default: {','.join(NATIVE)}; in a guest {','.join(GUEST)})")
     parser.add_argument("--filter", default="", help="only cases whose suite.name matches this regular expression")
-    parser.add_argument("--failed", action="store_true", help="run only what failed last; the rest counts as it was")
+    parser.add_argument("--failed", action="store_true", help="run only what did not pass last; the rest counts as it was")
     parser.add_argument("--again", action="store_true", help="run even what was run since probee last changed")
     parser.add_argument("--list", nargs="?", const="cases", choices=("cases", "programs"), help="print the cases, not run")
     parser.add_argument("--cases", default="", metavar="DIRECTORY", help="run the cases of this directory instead")
@@ -98,7 +98,7 @@ def _run(cases: list[Case], tests: Path, checkout: Path, options: argparse.Names
     results: dict[str, Result] = {}
     for case in cases:
         kept = store.last(case) if options.failed else None if options.again else store.fresh(case)
-        if kept is not None and not (options.failed and kept.status == "failed"):
+        if kept is not None and not (options.failed and kept.status != "passed"):
             results[case.ident] = kept
     if results:
         print(f"{len(results)} of {len(cases)} are not run again", file=sys.stderr)
