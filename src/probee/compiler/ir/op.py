@@ -61,7 +61,8 @@ LOAD_TRUSTED = "load_trusted"  #   (p trusted) attr: offset           → i or p
 CHECK_PACKET = "check_packet"  #   (p packet, p packet_end) attr: n   → bool: n bytes from p are in the packet
 CHECK_NULL = "check_null"  #       (p nullable)                       → bool: it is not null
 NON_NULL = "non_null"  #           (p nullable)                       → the same pointer, where a check_null is known true
-BOUND = "bound"  #                 (i64) attr: max                    → min(value, max), unsigned, bounded for the verifier
+BOUND = "bound"  #                 (i64) attr: max                    → min(value, max), unsigned, bounded for the verifier;
+#                                  only that of a constant may be folded
 
 # 9. Calls
 HELPER = "helper"  #        (up to 5) attr: helper's name as in the uapi list without `bpf_` → i64, void or pointer

@@ -179,6 +179,8 @@ class _Numbering:
                 self._changed = True  # it is there already
                 return stored
             known.store(pointer, value.attr, stored)
+        elif operation == op.BOUND and value.args[0].op == op.CONST:
+            return self.const(min(value.args[0].attr, value.attr), value.type)
         elif operation == op.ZERO:
             known.zero(value.args[0], *value.attr)
         elif operation in _MEMORY:

@@ -173,6 +173,14 @@ def test_provable_operations_stay_as_many_as_they_were() -> None:
     assert done.count("bound") == 2
 
 
+@pytest.mark.parametrize("given, want", [(5, 5), (9, 7)])
+def test_the_bound_of_a_constant_is_one(given: int, want: int) -> None:
+    b = Draft()
+    b.return_(b.bound(b.const(given), 7))
+    assert numbered(b) == ["return"]
+    assert b.one(op.RETURN).args[0].attr == want
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_random_programs_stay_the_same(seed: int) -> None:
     assert_same(seed, each(promote.run, number.run), far=True)
