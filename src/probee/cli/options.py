@@ -43,7 +43,7 @@ class Options:
     """What the command line said.  `arguments` are the words that are no options; `program` is None without -e."""
 
     __slots__ = (
-        "aot", "arguments", "btf", "buffering", "cmd", "debug", "debuginfo", "dry_run", "dwarf_pid", "emit", "emit_elf",
+        "aot", "arguments", "bpftrace", "btf", "buffering", "cmd", "debug", "debuginfo", "dry_run", "dwarf_pid", "emit", "emit_elf",
         "emit_llvm", "format", "help", "include", "include_dir", "info", "list", "mode", "no_cache", "no_feature",
         "no_warnings", "output", "pid", "probe_filter", "program", "quiet", "separator", "target",
         "traceable_functions", "unsafe", "usdt_file_activation", "verbose", "version", "warnings",
@@ -51,6 +51,7 @@ class Options:
 
     def __init__(self) -> None:
         self.arguments: list[str] = []
+        self.bpftrace = False  # called by that name: what scripts and tests rely on is exactly as there
         self.separator = -1  # how many arguments there were before `--`, -1 without it
         self.program: str | None = None
         self.cmd: str | None = None
@@ -94,8 +95,9 @@ class BadOption(UsageError):
 
 
 def parse(words: list[str], *, bpftrace: bool = False) -> Options:
-    """Parse the words after the program's name; `bpftrace`: where the two commands differ, as bpftrace (--btf is a flag)."""
+    """Parse the words after the program's name; `bpftrace`: as that command, whose --btf is a flag."""
     options = Options()
+    options.bpftrace = bpftrace
     rest = iter(words)
     for word in rest:
         if word == "--":

@@ -89,12 +89,7 @@ def run(options: Options) -> int:
 
     script = read_script(options)
     pid = process(options)
-    words: list[str] = []
-    if options.cmd is not None:
-        from probee.runtime.child import find_program, split_command
-
-        words = split_command(options.cmd)
-        find_program(words[0])
+    words = _command(options)
     from probee.kernel.known import keep, restore
 
     known = restore()
@@ -124,6 +119,19 @@ def run(options: Options) -> int:
     finally:
         if not options.no_feature:
             keep(known)
+
+
+def _command(options: Options) -> list[str]:
+    """Return the words of -c, the first of which can be run; [] without -c.  Quotes are nothing special to bpftrace."""
+    if options.cmd is None:
+        return []
+    from probee.runtime.child import find_program, split_command
+
+    words = options.cmd.split() if options.bpftrace else split_command(options.cmd)
+    if not words:
+        raise UsageError("the command of -c is empty")
+    find_program(words[0])
+    return words
 
 
 def process(options: Options) -> int:

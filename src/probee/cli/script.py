@@ -6,7 +6,7 @@ import os
 import sys
 
 from probee.cli.options import Options
-from probee.errors import CompileError, PermissionMissing, Source, UsageError
+from probee.errors import CompileError, PermissionMissing, Source, UnknownName, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,7 +241,6 @@ def probes_of(script: Script, options: Options, target: Any) -> list[Any]:
     from probee.cli.emit import language_options
     from probee.compiler.lang.bpftrace.attachpoint import split
     from probee.compiler.lang.bpftrace.program import read
-    from probee.probes.match import expand
     from probee.probes.parse import parse as parse_probe
 
     source = Source(script.name, script.text)
@@ -251,7 +250,19 @@ def probes_of(script: Script, options: Options, target: Any) -> list[Any]:
         parsed = read(source, target, chosen)
         for text in [text for probe in parsed.program.probes for text in probe.attach_points]:
             for point in parse_probe(split(text, parsed.parameters), text.span, unsafe=options.unsafe):
-                found += expand(point, target, text.span, unsafe=options.unsafe)
+                found += _known(point, parsed, text.span, options)
     except CompileError as error:
         raise error.at(source) from None
     return found
+
+
+def _known(point: Any, parsed: Any, span: int, options: Options) -> Any:
+    """Return the probes that an attach point means; what to do about one that means none is configured by the script."""
+    from probee.probes.match import expand
+
+    try:
+        return expand(point, parsed.target, span, unsafe=options.unsafe)
+    except UnknownName:
+        if parsed.config.text("missing_probes") == "error":
+            raise
+        return ()

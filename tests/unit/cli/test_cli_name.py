@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from probee.cli.main import main
+from probee.cli.options import parse
+from probee.cli.run import _command
 from probee.cli.title import set_title
 
 
@@ -29,6 +31,12 @@ def test_the_usage_says_bpftrace_and_nothing_of_ours(capsys):
     assert "    bpftrace [options] FILE" in out
     assert "probee" not in out
     assert "NAME" not in out
+
+
+def test_quotes_in_a_command_group_words_but_not_for_bpftrace():
+    words = ["-c", "sh -c 'a b'", "-e", "begin {}"]
+    assert _command(parse(words)) == ["sh", "-c", "a b"]
+    assert _command(parse(words, bpftrace=True)) == ["sh", "-c", "'a", "b'"]
 
 
 @pytest.fixture
