@@ -43,8 +43,8 @@ class Options:
     """What the command line said.  `arguments` are the words that are no options; `program` is None without -e."""
 
     __slots__ = (
-        "aot", "arguments", "bpftrace", "btf", "buffering", "cmd", "debug", "debuginfo", "dry_run", "dwarf_pid", "emit", "emit_elf",
-        "emit_llvm", "format", "help", "include", "include_dir", "info", "list", "mode", "no_cache", "no_feature",
+        "aot", "arguments", "bpftrace", "btf", "buffering", "cmd", "debug", "debuginfo", "dry_run", "dwarf_pid", "emit",
+        "emit_elf", "emit_llvm", "format", "help", "include", "include_dir", "info", "list", "mode", "no_cache", "no_feature",
         "no_warnings", "output", "pid", "probe_filter", "program", "quiet", "separator", "target",
         "traceable_functions", "unsafe", "usdt_file_activation", "verbose", "version", "warnings",
     )  # fmt: skip
