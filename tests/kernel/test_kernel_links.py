@@ -6,8 +6,10 @@ import ctypes
 import os
 import resource
 import struct
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from probee.errors import AttachError, BtfError
 from probee.kernel.features.feature import has
 from probee.kernel.links import event, kprobe
 from probee.kernel.links.attach import attach
+from probee.kernel.links.iter import read_iter
 from probee.kernel.links.link import Link
 from probee.kernel.maps.array import ArrayMap
 from probee.kernel.maps.create import create
@@ -32,7 +35,7 @@ from probee.model.spec import AttachType, LinkSpec, ProgramType
 
 pytestmark = pytest.mark.kernel
 
-Parameters = dict[str, "int | str | list[str]"]
+Parameters = dict[str, "int | str | list[str] | list[int]"]
 MULTI = AttachType.TRACE_KPROBE_MULTI
 
 
@@ -52,7 +55,7 @@ def loaded(counter: ArrayMap, type: int, text: str = COUNT_OWN, attach_type: int
     return load(spec, NOTHING, {"counter": counter}, OWN_PID)
 
 
-def link_spec(kind: str, **parameters: int | str | list[str]) -> LinkSpec:
+def link_spec(kind: str, **parameters: int | str | list[str] | list[int]) -> LinkSpec:
     return LinkSpec(kind, "probee_test", f"{kind}:test", dict(parameters))
 
 
@@ -252,6 +255,115 @@ def test_a_process_that_is_gone_is_named(counter: ArrayMap, getppid_place: tuple
     path, offset = getppid_place
     with loaded(counter, ProgramType.KPROBE) as calls, pytest.raises(AttachError, match="no such process"):
         attach(link_spec("uprobe", path=path, offset=offset, pid=(1 << 22) - 1), calls)
+
+
+@pytest.mark.parametrize("attach_type", [AttachType.NONE, AttachType.TRACE_UPROBE_MULTI])
+@pytest.mark.parametrize("kind", ["uprobe", "uretprobe"])
+def test_several_places_of_a_file_are_counted(
+    counter: ArrayMap, getppid_place: tuple[str, int], kind: str, attach_type: int
+) -> None:
+    """The second place is no instruction that the kernel could probe: it is left out, and named."""
+    path, offset = getppid_place
+    beyond = os.path.getsize(path) + (1 << 20)
+    spec = link_spec(kind, path=path, offsets=[offset, beyond, offset], pid=os.getpid())
+    with loaded(counter, ProgramType.KPROBE, attach_type=attach_type) as calls:
+        with attach(spec, calls) as link:
+            for _ in range(5):
+                os.getppid()
+            assert (link.targets, [name for name, _ in link.skipped]) == (1, [f"{beyond:#x}"])
+        os.getppid()
+    assert counted(counter) == 5
+
+
+# -- memory
+
+
+@pytest.fixture
+def word() -> ctypes.c_uint64:
+    """Eight bytes of ours, aligned."""
+    return ctypes.c_uint64(0)
+
+
+def test_writes_to_a_word_are_counted(counter: ArrayMap, word: ctypes.c_uint64) -> None:
+    spec = link_spec("watchpoint", address=ctypes.addressof(word), length=8, mode="w", pid=os.getpid())
+    with loaded(counter, ProgramType.PERF_EVENT) as writes:
+        try:
+            link = attach(spec, writes)
+        except AttachError as error:
+            assert "debug registers" in str(error)
+            pytest.skip("this machine has no debug registers")
+        with link:
+            word.value = 1
+            word.value = 2
+            seen = counted(counter)
+            assert word.value == 2  # reading is not writing
+            assert link.targets == len(os.listdir("/proc/self/task"))
+        word.value = 3
+    assert (seen, counted(counter)) == (2, 2)
+
+
+def test_a_thread_that_starts_later_is_watched_too(counter: ArrayMap, word: ctypes.c_uint64) -> None:
+    spec = link_spec("watchpoint", address=ctypes.addressof(word), length=8, mode="w", pid=os.getpid())
+    with loaded(counter, ProgramType.PERF_EVENT) as writes:
+        try:
+            link = attach(spec, writes)
+        except AttachError:
+            pytest.skip("this machine has no debug registers")
+        with link:
+            thread = threading.Thread(target=setattr, args=(word, "value", 7))
+            thread.start()
+            thread.join()
+    assert counted(counter) == 1
+
+
+def test_an_odd_address_cannot_be_watched(counter: ArrayMap, word: ctypes.c_uint64) -> None:
+    spec = link_spec("watchpoint", address=ctypes.addressof(word) + 1, length=8, mode="w", pid=os.getpid())
+    with loaded(counter, ProgramType.PERF_EVENT) as writes, pytest.raises(AttachError, match=r"aligned|debug registers"):
+        attach(spec, writes)
+
+
+# -- iterators
+
+# Counts the times it is called with a task of ours: once for each of our threads, however many other tasks there are.
+COUNT_OWN_TASKS = """
+    r6 = *(u64 *)(r1 + 8)
+    if r6 == 0 goto out
+    r1 = map_value[counter]+0 ll
+    r2 = 1
+    lock *(u64 *)(r1 + 0) += r2
+out:
+    r0 = 0
+    exit
+"""
+
+
+@pytest.fixture
+def tasks(counter: ArrayMap, finder: BtfFinder) -> Iterator[Program]:
+    spec = program(
+        COUNT_OWN_TASKS, ProgramType.TRACING, attach_type=AttachType.TRACE_ITER, attach_target="bpf_iter_task", sleepable=False
+    )
+    with load(spec, NOTHING, {"counter": counter}, OWN_PID, find_btf=finder) as walker:
+        yield walker
+
+
+def test_an_iterator_walks_when_it_is_read(counter: ArrayMap, tasks: Program) -> None:
+    try:
+        link = attach(link_spec("iter", pid=os.getpid()), tasks)
+    except AttachError as error:
+        assert "cannot restrict it to a process" in str(error)
+        pytest.skip("this kernel's iterators cannot be restricted to a process")
+    with link:
+        assert counted(counter) == 0
+        assert read_iter(link) == b""  # the program writes nothing
+        assert counted(counter) == len(os.listdir("/proc/self/task"))
+        read_iter(link)
+        assert counted(counter) == 2 * len(os.listdir("/proc/self/task"))
+
+
+def test_a_pinned_iterator_is_a_file(counter: ArrayMap, tasks: Program, tmp_path: Path) -> None:
+    with pytest.raises(AttachError, match="is not in a BPF file system"):
+        attach(link_spec("iter", pin=str(tmp_path / "walk")), tasks)
+    assert not list(tmp_path.iterdir())
 
 
 # -- kernel functions: one event each

@@ -193,7 +193,7 @@ def _link_in(item: Any) -> LinkSpec:
 
 
 def _parameter(value: Any) -> Any:
-    return [_text(part) for part in value] if isinstance(value, list) else _number_or_text(value)
+    return [_number_or_text(part) for part in value] if isinstance(value, list) else _number_or_text(value)
 
 
 def _action_in(item: Any) -> Action:

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from probee.model.value import ValueType
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Parameter = int | str | list[str] | list[int]
+
 
 class MapType:
     """enum bpf_map_type."""
@@ -56,6 +62,8 @@ class AttachType:
     TRACE_FEXIT = 25
     TRACE_ITER = 28
     TRACE_KPROBE_MULTI = 42
+    TRACE_UPROBE_MULTI = 48
+    TRACE_KPROBE_SESSION = 56
 
 
 class MapSpec:
@@ -189,12 +197,16 @@ class LinkSpec:
       rawtracepoint            {"name": n}
       interval, profile        {"period_ns": n} or {"frequency_hz": n}; profile runs on every CPU, interval on one
       software, hardware       {"event": number, "period": n}
+      uprobe, uretprobe, usdt  {"path": file, "pid": 0 for all, "offset": bytes into the file, "semaphore": offset or 0} or
+                               {"offsets": [...], "semaphores": [...]} for many places of one file
+      watchpoint               {"address": where, "length": bytes, "mode": of "rwx", "pid": whose memory, 0 for the kernel's}
+      iter                     {"pid": 0 for all, "pin": path or ""}
     """
 
     __slots__ = ("kind", "parameters", "probe", "program", "span")
 
     def __init__(
-        self, kind: str, program: str, probe: str, parameters: dict[str, int | str | list[str]], *, span: int = 0
+        self, kind: str, program: str, probe: str, parameters: Mapping[str, Parameter], *, span: int = 0
     ) -> None:
         self.kind = kind
         self.program = program

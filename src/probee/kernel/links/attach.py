@@ -35,7 +35,7 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
         from probee.kernel.links.tracepoint import attach_raw_tracepoint
 
         return attach_raw_tracepoint(spec, program)
-    if kind in ("uprobe", "uretprobe"):
+    if kind in ("uprobe", "uretprobe", "usdt"):
         from probee.kernel.links.uprobe import attach_uprobe
 
         return attach_uprobe(spec, program)
@@ -43,6 +43,14 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
         from probee.kernel.links.tracing import attach_tracing
 
         return attach_tracing(spec, program)
+    if kind == "iter":
+        from probee.kernel.links.iter import attach_iter
+
+        return attach_iter(spec, program)
+    if kind in ("watchpoint", "asyncwatchpoint"):
+        from probee.kernel.links.watchpoint import attach_watchpoint
+
+        return attach_watchpoint(spec, program)
     if kind in ("software", "hardware"):
         from probee.kernel.links.sample import attach_counter
 

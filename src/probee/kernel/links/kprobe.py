@@ -49,7 +49,7 @@ def _listed(spec: LinkSpec, functions: FunctionList | None) -> list[str]:
     """Return the functions that a spec with a list or a pattern means, each once, as the kernel names them."""
     listed = spec.parameters.get("functions")
     if isinstance(listed, list):
-        return list(dict.fromkeys(listed))
+        return list(dict.fromkeys(str(name) for name in listed))
     from probee.probes.match import select_functions
 
     if functions is None:

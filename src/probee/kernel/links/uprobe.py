@@ -1,8 +1,10 @@
-"""User-space functions: uprobes and uretprobes through the uprobe PMU.
+"""User-space functions: uprobes, uretprobes and USDT, one by one through the uprobe PMU or many at once through one link.
 
 Mirrors perf_uprobe of kernel/events/core.c: config1 is the file's path, config2 the offset in the file, the upper half of
-config the offset of a USDT semaphore that the kernel counts up while the probe is attached.
-Parameters of the spec: {"path": file, "offset": bytes into the file, "pid": 0 for all, "semaphore": offset or 0}.
+config the offset of a USDT semaphore that the kernel counts up while the probe is attached; and bpf_uprobe_multi_link_attach
+of kernel/trace/bpf_trace.c.
+Parameters of the spec: {"path": file, "offset": bytes into the file, or "offsets": a list of them, "pid": 0 for all,
+"semaphore": offset or 0, or "semaphores": one for each of the offsets}.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from probee.kernel.programs.program import Program
 from probee.kernel.syscalls.bpf import EACCES, EINVAL, ENOENT, EOPNOTSUPP
 from probee.kernel.syscalls.cpu import online_cpus
 from probee.kernel.syscalls.libc import address_of
+from probee.kernel.syscalls.link import uprobe_multi_link
 from probee.kernel.syscalls.perf import perf_event_open, pmu_bit, pmu_type
-from probee.model.spec import LinkSpec
+from probee.model.spec import AttachType, LinkSpec
 
 _ESRCH = 3
 _EIO = 5
@@ -23,29 +26,82 @@ _REFERENCE_SHIFT = 32  # PERF_UPROBE_REF_CTR_OFFSET_SHIFT, Linux 4.20 (commit a6
 
 
 def attach_uprobe(spec: LinkSpec, program: Program) -> Link:
-    """Attach to an offset in a file, for one process or all."""
+    """Attach to one offset in a file or to several, for one process or all.
+
+    Of several, those that cannot be probed are left out and named in the link's `skipped`.
+    """
+    places = _places(spec)
+    link = Link(spec, program)
+    if program.attach_type == AttachType.TRACE_UPROBE_MULTI:
+        _attach_together(link, places)
+    else:
+        _attach_each(link, places)
+    return link
+
+
+def _places(spec: LinkSpec) -> list[tuple[int, int]]:
+    """Return (offset, semaphore) of each place, once."""
+    if "offsets" not in spec.parameters:
+        return [(_number(spec, "offset"), _number(spec, "semaphore"))]
+    offsets = _numbers(spec, "offsets")
+    semaphores = _numbers(spec, "semaphores") if "semaphores" in spec.parameters else [0] * len(offsets)
+    return list(dict.fromkeys(zip(offsets, semaphores, strict=True)))
+
+
+def _attach_together(link: Link, places: list[tuple[int, int]]) -> None:
+    """Attach all by one link; if the kernel refuses a place, by as few as halving needs."""
+    waiting, failed = [places], 0
+    while waiting:
+        part = waiting.pop()
+        result = uprobe_multi_link(
+            link.program.fd, str(link.spec.parameters["path"]), [offset for offset, _ in part],
+            semaphores=[counter for _, counter in part], pid=_number(link.spec, "pid"),
+            on_return=link.spec.kind == "uretprobe",
+        )  # fmt: skip
+        if result >= 0:
+            link.own_bpf_link(result)
+            link.targets += len(part)
+        elif len(part) == 1 or -result in (ENOENT, _ESRCH, EACCES, 1):  # what no half could do better
+            failed = -result
+            link.skipped.extend((f"{offset:#x}", _cause(link.spec, failed)) for offset, _ in part)
+        else:
+            waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+    _require_one(link, failed)
+
+
+def _attach_each(link: Link, places: list[tuple[int, int]]) -> None:
+    """Attach by one perf event for each place."""
     type = pmu_type("uprobe")
     if type is None:
-        raise attach_error(spec.probe, EOPNOTSUPP, _CAUSES[EOPNOTSUPP])
-    path = str(spec.parameters["path"])
-    name = bytearray(path.encode(errors="surrogateescape") + b"\0")
-    config = _number(spec, "semaphore") << _REFERENCE_SHIFT
-    if spec.kind == "uretprobe":
+        raise attach_error(link.probe, EOPNOTSUPP, _cause(link.spec, EOPNOTSUPP))
+    failed = 0
+    for offset, semaphore in places:
+        result = _open(link, type, offset, semaphore)
+        if result < 0:
+            failed = -result
+            link.skipped.append((f"{offset:#x}", _cause(link.spec, failed)))
+        else:
+            link.targets += 1
+    _require_one(link, failed)
+
+
+def _open(link: Link, type: int, offset: int, semaphore: int) -> int:
+    """Attach to one place; return 0 or -errno."""
+    name = bytearray(str(link.spec.parameters["path"]).encode(errors="surrogateescape") + b"\0")
+    config = semaphore << _REFERENCE_SHIFT
+    if link.spec.kind == "uretprobe":
         config |= 1 << pmu_bit("uprobe", "retprobe")
-    pid = _number(spec, "pid")
+    pid = _number(link.spec, "pid")
     event = perf_event_open(
-        type, config, pid=pid or -1, cpu=-1 if pid else online_cpus()[0], config1=address_of(name),
-        config2=_number(spec, "offset"), period=1,
-    )  # fmt: skip
-    if event < 0:
-        raise attach_error(spec.probe, -event, _cause(-event, path))
-    link = Link(spec, program)
-    result = set_program(link, link.own(event).fd)
-    if result < 0:
+        type, config, pid=pid or -1, cpu=-1 if pid else online_cpus()[0], config1=address_of(name), config2=offset, period=1
+    )
+    return event if event < 0 else set_program(link, link.own(event).fd)
+
+
+def _require_one(link: Link, errno: int) -> None:
+    if not link.targets:
         link.close()
-        raise attach_error(spec.probe, -result, _cause(-result, path))
-    link.targets = 1
-    return link
+        raise attach_error(link.probe, errno, _cause(link.spec, errno))
 
 
 def _number(spec: LinkSpec, name: str) -> int:
@@ -54,10 +110,16 @@ def _number(spec: LinkSpec, name: str) -> int:
     return value
 
 
-def _cause(errno: int, path: str) -> str:
+def _numbers(spec: LinkSpec, name: str) -> list[int]:
+    values = spec.parameters[name]
+    assert isinstance(values, list)
+    return [int(value) for value in values]
+
+
+def _cause(spec: LinkSpec, errno: int) -> str:
     import os
 
-    return _CAUSES.get(errno, "").format(path=path) or os.strerror(errno)
+    return _CAUSES.get(errno, "").format(path=spec.parameters["path"]) or os.strerror(errno)
 
 
 _CAUSES = {

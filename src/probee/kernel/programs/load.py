@@ -85,11 +85,12 @@ def load_btf(blob: bytes) -> tuple[Descriptor | None, KernelError | None]:
 
 
 def _attach_type(spec: ProgramSpec) -> int:
-    """A program for many functions at once becomes one for single kprobes where the kernel has no such link."""
-    if spec.attach_type == AttachType.TRACE_KPROBE_MULTI:
+    """A program for many functions at once becomes one for single probes where the kernel has no such link."""
+    many = {AttachType.TRACE_KPROBE_MULTI: "kprobe_multi", AttachType.TRACE_UPROBE_MULTI: "uprobe_multi"}
+    if spec.attach_type in many:
         from probee.kernel.features.feature import has
 
-        return AttachType.TRACE_KPROBE_MULTI if has("kprobe_multi") else AttachType.NONE
+        return spec.attach_type if has(many[spec.attach_type]) else AttachType.NONE
     return spec.attach_type
 
 

@@ -1,4 +1,4 @@
-"""Commands of bpf(2) that attach: BPF_LINK_CREATE in its forms, BPF_RAW_TRACEPOINT_OPEN, BPF_LINK_DETACH.
+"""Commands of bpf(2) that attach: BPF_LINK_CREATE in its forms, BPF_RAW_TRACEPOINT_OPEN, BPF_ITER_CREATE, BPF_LINK_DETACH.
 
 All give the link's descriptor or -errno: what an errno means depends on the probe, so kernel/links puts it in words.
 """
@@ -11,12 +11,14 @@ from struct import pack, pack_into
 from probee.kernel.syscalls.bpf import Command, bpf
 from probee.kernel.syscalls.libc import address_of
 
+ITER = 28  # BPF_TRACE_ITER
 PERF_EVENT = 41  # BPF_PERF_EVENT
 KPROBE_MULTI = 42  # BPF_TRACE_KPROBE_MULTI
 UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI
 KPROBE_SESSION = 56  # BPF_TRACE_KPROBE_SESSION
 
 _KPROBE_MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
+_UPROBE_MULTI_RETURN = 1  # BPF_F_UPROBE_MULTI_RETURN
 
 
 def link_create(program_fd: int, target_fd: int, attach_type: int, rest: bytes = b"", flags: int = 0) -> int:
@@ -48,6 +50,47 @@ def kprobe_multi_link(
     flags = _KPROBE_MULTI_RETURN if on_return else 0
     rest = pack("=IIQQQ", flags, len(names), address_of(pointers), 0, address_of(cookie_array))
     return link_create(program_fd, 0, attach_type, rest)
+
+
+def uprobe_multi_link(
+    program_fd: int, path: str, offsets: list[int], *, semaphores: list[int] | None = None,
+    cookies: list[int] | None = None, pid: int = 0, on_return: bool = False,
+) -> int:  # fmt: skip
+    """Attach a program to many places of one file at once; all of them can be probed or none is attached.
+
+    `semaphores` are offsets of USDT semaphores in the file, 0 where there is none.
+    Linux 6.6 (commit 89ae89f53d20 "bpf: Add multi uprobe link").
+    """
+    name = bytearray(path.encode(errors="surrogateescape") + b"\0")
+    arrays = [bytearray(pack(f"={len(values)}Q", *values) if values else b"") for values in (offsets, semaphores, cookies)]
+    places, counters, cookie_array = (address_of(array) if array else 0 for array in arrays)
+    flags = _UPROBE_MULTI_RETURN if on_return else 0
+    rest = pack("=QQQQIII", address_of(name), places, counters, cookie_array, len(offsets), flags, pid)
+    return link_create(program_fd, 0, UPROBE_MULTI, rest)
+
+
+def iter_link(program_fd: int, info: bytes = b"") -> int:
+    """Make a link that iterators are opened from; `info` is a union bpf_iter_link_info, which restricts what is walked.
+
+    Linux 5.8 (commit de4e05cac46d "bpf: Support bpf tracing/iter programs for BPF_LINK_CREATE").
+    """
+    union = bytearray(info)
+    return link_create(program_fd, 0, ITER, pack("=QI", address_of(union), len(union)) if info else b"")
+
+
+def iter_create(link_fd: int) -> int:
+    """Open an iterator: reading it runs the program once for each thing, and gives what it wrote."""
+    attribute = bytearray(8)
+    pack_into("=II", attribute, 0, link_fd, 0)
+    return bpf(Command.ITER_CREATE, attribute)
+
+
+def pin(fd: int, path: str) -> int:
+    """Give a BPF object a name in a BPF file system, which keeps it alive; return 0 or -errno."""
+    name = bytearray(path.encode(errors="surrogateescape") + b"\0")
+    attribute = bytearray(16)
+    pack_into("=QII", attribute, 0, address_of(name), fd, 0)
+    return bpf(Command.OBJ_PIN, attribute)
 
 
 def raw_tracepoint_open(program_fd: int, name: str, cookie: int = 0) -> int:

@@ -14,6 +14,7 @@ TYPE_HARDWARE = 0
 TYPE_SOFTWARE = 1
 TYPE_TRACEPOINT = 2
 TYPE_HW_CACHE = 3
+TYPE_BREAKPOINT = 5
 
 SW_CPU_CLOCK = 0
 SW_DUMMY = 9
@@ -26,7 +27,11 @@ IOC_SET_BPF = 0x40042408
 _FLAG_CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
 _ATTRIBUTE_BYTES = 112  # PERF_ATTR_SIZE_VER5
 _DISABLED = 1
+_INHERIT = 1 << 1
+_INHERIT_THREAD = 1 << 35  # Linux 5.13 (commit 2b26f0aa0049)
 _EMFILE = 24
+_E2BIG = 7
+_EINVAL = 22
 _FREQ = 1 << 10
 
 
@@ -42,6 +47,23 @@ def perf_event_open(
     flags = (_FREQ if frequency else 0) | (_DISABLED if disabled else 0)
     pack_into("=IIQQQQQ", attribute, 0, type, _ATTRIBUTE_BYTES, config, period, 0, 0, flags)
     pack_into("=QQ", attribute, 56, config1, config2)
+    return _open(attribute, pid, cpu)
+
+
+def breakpoint_open(address: int, length: int, mode: int, *, pid: int = -1, cpu: int = -1) -> int:
+    """Open a hardware breakpoint; return its descriptor or -errno.  Threads that the thread starts later inherit it."""
+    attribute = bytearray(_ATTRIBUTE_BYTES)
+    result = -_EINVAL
+    for inherit in (_INHERIT | _INHERIT_THREAD, 0) if pid > 0 else (0,):
+        pack_into("=IIQQQQQ", attribute, 0, TYPE_BREAKPOINT, _ATTRIBUTE_BYTES, 0, 1, 0, 0, _DISABLED | inherit)
+        pack_into("=IQQ", attribute, 52, mode, address, length)
+        result = _open(attribute, pid, cpu)
+        if result not in (-_EINVAL, -_E2BIG):
+            break
+    return result
+
+
+def _open(attribute: bytearray, pid: int, cpu: int) -> int:
     result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
     if result == -_EMFILE:
         from probee.kernel.syscalls.capability import raise_open_files

@@ -1,0 +1,66 @@
+"""Iterators: programs that run once for each task, file, map … when somebody reads them.
+
+Parameters of the spec: {"pid": only this process, 0 for all; "pin": a path in a BPF file system, "" for none}.  A pinned
+iterator outlives the process: whoever reads the file runs the program.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import pack
+
+from probee.errors import AttachError
+from probee.kernel.links.link import Link, attach_error
+from probee.kernel.programs.program import Program
+from probee.kernel.syscalls.bpf import EEXIST, EINVAL, ENOENT, EPERM, failure
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.syscalls.link import iter_create, iter_link, pin
+from probee.model.spec import LinkSpec
+
+_PIECE = 1 << 16
+
+
+def attach_iter(spec: LinkSpec, program: Program) -> Link:
+    """Make the link of an iterator, and pin it if the spec says so.  Nothing runs until it is read (`read_iter`)."""
+    pid = spec.parameters.get("pid", 0)
+    assert isinstance(pid, int)
+    # union bpf_iter_link_info: of tasks {tid, pid, pid_fd}, Linux 6.1 (commit f0d74c4da1f0)
+    result = iter_link(program.fd, pack("=IIII", 0, pid, 0, 0) if pid else b"")
+    if result < 0:
+        raise attach_error(spec.probe, -result, _CAUSES.get(-result) or os.strerror(-result))
+    link = Link(spec, program)
+    link.own_bpf_link(result)
+    link.targets = 1
+    path = str(spec.parameters.get("pin") or "")
+    if path:
+        _pin(link, result, path)
+    return link
+
+
+def _pin(link: Link, fd: int, path: str) -> None:
+    result = pin(fd, path)
+    if result < 0:
+        link.close()
+        cause = _PIN_CAUSES.get(-result, "").format(path=path) or os.strerror(-result)
+        raise AttachError(link.probe, f"Unable to attach probe: {link.probe}: {cause}")
+
+
+def read_iter(link: Link) -> bytes:
+    """Walk once: run the program for each thing there is; returns what it wrote (bpf_seq_write), not its other output."""
+    result = iter_create(link.bpf_links[0].fd)
+    if result < 0:
+        raise failure(-result, f"open an iterator of {link.probe}")
+    pieces = []
+    with Descriptor(result, "iterator") as iterator:
+        while piece := os.read(iterator.fd, _PIECE):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+_CAUSES = {EINVAL: "the program was not loaded for an iterator, or this kernel cannot restrict it to a process"}
+_PIN_CAUSES = {
+    EEXIST: "{path} exists: remove it first",
+    EINVAL: "{path} is not in a BPF file system; try /sys/fs/bpf/NAME",
+    ENOENT: "there is no directory for {path}; BPF file systems are usually at /sys/fs/bpf",
+    EPERM: "{path} is not in a BPF file system; try /sys/fs/bpf/NAME",
+}
