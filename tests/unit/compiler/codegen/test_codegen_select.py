@@ -337,3 +337,23 @@ def test_eight_thousand_instructions_take_no_recursion() -> None:
     b.return_(write(b))
     program = generate_object(unit, source_name="t", source_text="").programs[0]
     assert len(program.instructions) // 8 > 7800
+
+
+def test_a_loop_tests_at_its_end() -> None:
+    b, unit = builder()
+    head, body, out = b.new_block(), b.new_block(), b.new_block()
+    count = Value(op.PHI, I64, [b.const(0)])
+    limit = data(b, I64)
+    b.jump(head)
+    b.at(head)
+    head.values.append(count)
+    b.branch(b.compare(op.ULT, count, limit), body, out)
+    b.at(body)
+    b.helper("ktime_get_ns")
+    count.args.append(b.add(count, 1))
+    b.jump(head)
+    b.at(out)
+    b.return_(count)
+    insns = listing(unit)
+    assert "if r7 < r6 goto -3" in insns
+    assert not any(insn.startswith("goto") for insn in insns)
