@@ -464,6 +464,21 @@ def test_one_link_attaches_a_pattern(counter: ArrayMap, kind: str) -> None:
     assert counted(counter) == hits >= 2
 
 
+@pytest.mark.parametrize("places", [{"function": "vfs_open"}, {"functions": ["vfs_open", "vfs_read"]}])
+def test_a_session_runs_at_entry_and_return(counter: ArrayMap, places: Parameters) -> None:
+    if not has("kprobe_session"):
+        pytest.skip("this kernel has no kprobe sessions")
+    with loaded(counter, ProgramType.KPROBE, attach_type=AttachType.TRACE_KPROBE_SESSION) as calls:
+        with attach(link_spec("kprobe", **places), calls, functions=functions) as link:
+            open_a_file()
+            assert (link.targets, len(link.bpf_links)) == (len(places.get("functions", ["one"])), 1)  # type: ignore[arg-type]
+        hits = counted(counter)
+        open_a_file()
+    assert counted(counter) == hits
+    assert hits >= 2 * link.targets
+    assert hits % 2 == 0
+
+
 def test_one_link_leaves_out_what_is_not_traceable(counter: ArrayMap) -> None:
     with (
         multi(counter) as calls,

@@ -37,16 +37,18 @@ def attach_kprobe(spec: LinkSpec, program: Program, functions: FunctionList | No
     parameters = spec.parameters
     if "address" in parameters:
         return _attach_address(spec, program)
-    if "function" in parameters:
+    if "function" in parameters and program.attach_type != AttachType.TRACE_KPROBE_SESSION:
         return _attach_one(spec, program, functions)
     names = _listed(spec, functions)
-    if program.attach_type == AttachType.TRACE_KPROBE_MULTI:
+    if program.attach_type in (AttachType.TRACE_KPROBE_MULTI, AttachType.TRACE_KPROBE_SESSION):
         return _attach_multi(spec, program, names, functions)
     return _attach_each(spec, program, names)
 
 
 def _listed(spec: LinkSpec, functions: FunctionList | None) -> list[str]:
     """Return the functions that a spec with a list or a pattern means, each once, as the kernel names them."""
+    if "function" in spec.parameters:
+        return [str(spec.parameters["function"])]
     listed = spec.parameters.get("functions")
     if isinstance(listed, list):
         return list(dict.fromkeys(str(name) for name in listed))
@@ -143,18 +145,23 @@ def _qualified(name: str, module: str) -> str:
 def _attach_multi(spec: LinkSpec, program: Program, names: list[str], functions: FunctionList | None) -> Link:
     """Attach all names by one link; names that the kernel does not know are found and left out."""
     link = Link(spec, program)
-    on_return = spec.kind == "kretprobe"
-    result = kprobe_multi_link(program.fd, names, on_return=on_return)
+    result = _link(link, names)
     if result in (-_ESRCH, -EINVAL, -ENOENT) and len(names) > 1:
         names = _known(link, names, functions)
-        result = kprobe_multi_link(program.fd, names, on_return=on_return) if names else result
+        result = _link(link, names) if names else result
     if result in (-_ESRCH, -EINVAL, -ENOENT) and len(names) > 1:
-        return _attach_halves(link, names, on_return=on_return)
+        return _attach_halves(link, names)
     if result < 0:
         raise _refusal(spec, -result, names[0] if names else spec.probe, functions)
     link.own_bpf_link(result)
     link.targets = len(names)
     return link
+
+
+def _link(link: Link, names: list[str]) -> int:
+    """A session's program runs at entry and, if it returned 0 there, at return: Linux 6.10 (commit 535a3692ba72)."""
+    on_return = link.spec.kind == "kretprobe"
+    return kprobe_multi_link(link.program.fd, names, on_return=on_return, attach_type=link.program.attach_type)
 
 
 def _known(link: Link, names: list[str], functions: FunctionList | None) -> list[str]:
@@ -166,13 +173,13 @@ def _known(link: Link, names: list[str], functions: FunctionList | None) -> list
     return [name for name in names if name in traceable]
 
 
-def _attach_halves(link: Link, names: list[str], *, on_return: bool) -> Link:
+def _attach_halves(link: Link, names: list[str]) -> Link:
     """Attach what can be, by as few links as bisection needs."""
     waiting = [names]
     failed = 0
     while waiting:
         part = waiting.pop()
-        result = kprobe_multi_link(link.program.fd, part, on_return=on_return)
+        result = _link(link, part)
         if result >= 0:
             link.own_bpf_link(result)
             link.targets += len(part)
