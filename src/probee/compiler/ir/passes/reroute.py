@@ -44,12 +44,15 @@ class Crossing:
             near.update(self.pointer.args if self.pointer in self.phis else ())
         return near
 
+    @property
+    def nullable(self) -> set[Value]:
+        """Return the pointers that may be proved behind the branch; surroundings() has found out."""
+        found = {phi for phi in self.phis if phi.type.nullable}
+        return found | {self.pointer} if self.pointer is not None else found
+
     def prepare(self, proofs: Proofs) -> bool:
         """Find the proofs behind the branch; return whether all of them can be moved to the ways."""
-        nullable = {phi for phi in self.phis if phi.type.nullable}
-        if self.pointer is not None:
-            nullable.add(self.pointer)
-        for each in nullable:
+        for each in self.nullable:
             for block, proof in proofs.of.get(each, ()):
                 if each is self.pointer and self._is_behind(block, proofs):
                     self.proofs.append(proof)

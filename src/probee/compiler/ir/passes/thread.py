@@ -100,10 +100,14 @@ def _apart(function: Function, crossings: list[Crossing]) -> list[Crossing]:
     touched: set[Block | Value] = set()
     if not crossings:
         return chosen
-    proofs = Proofs(function)
+    proofs: Proofs | None = None
     for crossing in crossings:
         near = crossing.surroundings()
-        if not near & touched and crossing.prepare(proofs):
+        if near & touched:
+            continue
+        if crossing.nullable and proofs is None:
+            proofs = Proofs(function)
+        if proofs is None or crossing.prepare(proofs):
             touched |= near
             chosen.append(crossing)
     return chosen
