@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "lab": "lab",
     "demo": "demo",
     "list": "list",
+    "formats": "formats",
     "target": "target",
     "build": "build",
 }
