@@ -22,6 +22,7 @@ from judge import Result
 from place import run_here, run_in_guest, send
 from rung import GUEST, NATIVE, RUNGS, rung
 from scratch import cache_dir, not_built, scratch
+from stimulus import stimulated
 from store import Store
 from table import tables
 from tool import tool_cases
@@ -38,7 +39,7 @@ def main() -> int:
     elif (checkout / "tests" / "runtime").is_dir():
         place = scratch(checkout.resolve())
         tests = place / "tests"
-        cases = number([*read_cases(tests), *tool_cases(place / "tools")])
+        cases = number([*read_cases(tests), *tool_cases(place / "tools"), *stimulated(place / "tools")])
         if options.list == "programs":
             print("\n".join(not_built(place)))
             return 0

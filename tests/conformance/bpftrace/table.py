@@ -66,12 +66,16 @@ def passed_of(results: Results) -> tuple[int, int]:
 
 def verdict(results: Results) -> str:
     """Return the last line."""
+    tools = [(case, result) for case, result in results if case.suite == "tools"]
     upstream = [(case, result) for case, result in results if case.suite != "tools"]
     rungs = {rung(case) for case, _ in upstream}
-    beside = [f"{good} of {of} {where}" for where, those, good, of in BASELINE if those & rungs]
-    line = f"{_share(*passed_of(upstream))} of what upstream's binary can run"
-    return line + (f"; upstream's own 0.26 passed {', '.join(beside)}" if beside else "")
+    beside = ", ".join(f"{good} of {of} {where}" for where, those, good, of in BASELINE if those & rungs)
+    parts = [f"tools: {_share(tools)}"] if tools else []
+    parts += [f"{_share(upstream)} of what upstream's binary can run"] if upstream else []
+    parts += [f"upstream's own 0.26 passed {beside}"] if beside else []
+    return "; ".join(parts) or "nothing was run"
 
 
-def _share(good: int, of: int) -> str:
-    return f"{good} of {of} passed: {100 * good / of:.1f} %" if of else "nothing was run"
+def _share(results: Results) -> str:
+    good, of = passed_of(results)
+    return f"{good} of {of} passed" + (f": {100 * good / of:.1f} %" if of else "")

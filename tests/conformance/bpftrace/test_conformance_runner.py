@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from isolation import names_processes
 from judge import Result
 from launch import FLAG, plain_words, words
 from speed import measure
+from stimulus import STIMULI, stimulated
 from table import passed_of, tables
 from tool import tool_cases
 
@@ -120,6 +122,15 @@ def test_every_tool_is_listed_and_attached(tmp_path: Path) -> None:
     listed, attached = tool_cases(tmp_path)
     assert plain_words(listed.given["RUN"]) == [FLAG, "-l", str(tmp_path / "look.bt")]
     assert plain_words(attached.given["RUN"]) == [FLAG, "--unsafe", "-v", "--dry-run", str(tmp_path / "look.bt")]
+
+
+def test_a_tool_that_is_made_to_print_is_ended_by_name_so_only_in_a_guest(tmp_path: Path) -> None:
+    (tmp_path / "opensnoop.bt").write_text("tracepoint:a:b { }")
+    (case,) = stimulated(tmp_path)
+    assert case.given["AFTER"] == "cat /etc/hostname; sleep 1; pkill -INT bpftrace"
+    assert names_processes(case)
+    assert Place(tmp_path, lambda: INFO, guest=False).skip(case) is not None
+    assert all(re.compile(wanted) for _, wanted in STIMULI.values())
 
 
 def test_a_scratch_copy_leaves_the_checkout_alone_and_says_what_cannot_be_built(
