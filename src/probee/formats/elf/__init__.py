@@ -1,1 +1,1 @@
-"""ELF files.  Here so far: writing relocatable objects for BPF."""
+"""ELF files: reading executables and libraries, their symbols and USDT probes; writing objects for BPF."""
