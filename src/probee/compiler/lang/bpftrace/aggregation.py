@@ -54,14 +54,16 @@ def _parameters(resolver: Resolver, node: ast.Call) -> tuple[int | str, ...]:
     if step < 1:
         raise CompileError(f"lhist() step must be >= 1 ({step} provided)", node.span)
     if low < 0:
-        raise CompileError(f"lhist() min must be non-negative (provided min {low})", node.span)
+        raise CompileError("lhist: invalid min value (must be non-negative literal)", node.span)
     if low >= high:
         raise CompileError(f"lhist() min must be less than max (provided min {low} and max {high})", node.span)
     if (high - low) // step > MAX_LHIST_BUCKETS:
         message = f"lhist() too many buckets, must be <= {MAX_LHIST_BUCKETS} (would need {(high - low) // step})"
         raise CompileError(message, node.span)
     if high - low < step:
-        raise CompileError(f"lhist() step is larger than the range (provided step {step})", node.span)
+        raise CompileError(
+            f"lhist() step is too large for the given range (provided step {step} for range {high - low})", node.span
+        )
     return (low, high, step)
 
 

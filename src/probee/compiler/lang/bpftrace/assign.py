@@ -32,7 +32,7 @@ def let(resolver: Resolver, node: ast.Let) -> None:
         raise TypeMismatch(f"Invalid variable declaration type: {declared}", node.declared.span if node.declared else node.span)
     if node.value is not None:
         resolver.expr(node.value)  # before the variable comes into scope
-    info = resolver.declare(node.variable, node)
+    info = resolver.declare(node.variable, node, node.span >> 24)
     info.declaration = node.value is None
     if declared is not None:
         info.fixed = not _is_unsized(node.declared)
@@ -41,7 +41,7 @@ def let(resolver: Resolver, node: ast.Let) -> None:
     if node.value is None:
         return
     try:
-        assign_variable(resolver, info, node.variable, node.value)
+        assign_variable(resolver, info, node.variable, node.value, node.span)
     except TypeMismatch as error:
         if not isinstance(node.declared, ast.TypeOf):
             raise
@@ -59,7 +59,7 @@ def assign(resolver: Resolver, node: ast.Assign) -> None:
         if isinstance(target, (ast.MapRef, ast.MapAccess)):
             resolver.map_use(target).counts = True
     if not isinstance(target, ast.Variable):
-        assign_map(resolver, target, value)
+        assign_map(resolver, target, value, node.span)
         return
     info = resolver.lookup(target.name)
     if info is None:
@@ -67,7 +67,7 @@ def assign(resolver: Resolver, node: ast.Assign) -> None:
             raise UnknownName(f"Undefined or undeclared variable: ${target.name}", target.span)
         resolver.expr(value)
         info = resolver.declare(target, node)
-    assign_variable(resolver, info, target, value)
+    assign_variable(resolver, info, target, value, node.span)
 
 
 def _compound(node: ast.Assign) -> ast.Binary:
@@ -77,16 +77,19 @@ def _compound(node: ast.Assign) -> ast.Binary:
     return made
 
 
-def assign_variable(resolver: Resolver, info: VariableInfo, variable: ast.Variable, value: ast.Expr) -> None:
-    """Resolve `$v = value` for a variable that is in scope."""
+def assign_variable(
+    resolver: Resolver, info: VariableInfo, variable: ast.Variable, value: ast.Expr, span: int
+) -> None:
+    """Resolve `$v = value` for a variable that is in scope; `span` is the assignment's."""
     variable.meaning = info
     info.assigned = True
     type = resolver.expr(value)
-    if type.kind == "none":
-        raise TypeMismatch("Invalid expression for assignment", value.span)
+    call = aggregation_call(value)
+    if call is not None:
+        raise CompileError(f"{call.name}() must be assigned directly to a map", call.span)
+    if type.kind == "none" or (type.is_aggregation and type.kind not in t.READABLE):
+        raise TypeMismatch(f"Value '{type}' cannot be assigned to a scratch variable.", span)
     if type.is_aggregation:
-        if type.kind not in t.READABLE or is_aggregation_call(value):
-            raise TypeMismatch(f"Value '{type}' cannot be assigned to a scratch variable.", value.span)
         type = t.int_of(8, signed=type.signed)
     joined = _fixed(resolver, info.type, type, value) if info.fixed and info.type is not None else _joined(info.type, type)
     if joined is None:
@@ -94,22 +97,22 @@ def assign_variable(resolver: Resolver, info: VariableInfo, variable: ast.Variab
             f"Type mismatch for ${info.name}: trying to assign value of type '{type}' "
             f"when variable already has a type '{info.type}'"
         )
-        raise TypeMismatch(message, value.span)
+        raise TypeMismatch(message, span)
     message = (
         f"Type mismatch for ${info.name}: trying to assign value of type '{type}' when variable already has a type '{joined}'"
     )
-    _check_literal(value, joined, message)
+    _check_literal(value, joined, message, span)
     if not info.fixed:
         _warn_of_cast(resolver, type, joined, value)
     resolver.grow_variable(info, joined)
     variable.type = joined
 
 
-def _check_literal(value: ast.Expr, type: Ty, message: str) -> None:
+def _check_literal(value: ast.Expr, type: Ty, message: str, span: int = 0) -> None:
     """Raise when a literal is out of the range of the type that everything else makes."""
     known = known_int(value) if isinstance(value.meaning, Known) and value.meaning.literal else None
     if known is not None and type.kind == "int" and not t.fits(known, type):
-        raise TypeMismatch(message, value.span)
+        raise TypeMismatch(message, span or value.span)
 
 
 def _warn_of_cast(resolver: Resolver, type: Ty, joined: Ty, value: ast.Expr) -> None:
@@ -142,27 +145,27 @@ def _fixed(resolver: Resolver, declared: Ty, type: Ty, value: ast.Expr) -> Ty | 
 # -- maps
 
 
-def assign_map(resolver: Resolver, target: ast.MapRef | ast.MapAccess, value: ast.Expr) -> None:
+def assign_map(resolver: Resolver, target: ast.MapRef | ast.MapAccess, value: ast.Expr, span: int) -> None:
     """Resolve `@m = value` or `@m[key] = value`."""
     info = resolver.map_use(target)
     info.written = True
     type = resolver.expr(value)
     if type.kind == "none":
-        raise TypeMismatch("Invalid expression for assignment", value.span)
+        raise TypeMismatch(f"Value '{type}' cannot be assigned to a map.", span)
     call = aggregation_call(value)
     if type.is_aggregation and call is None:
-        type = _read_aggregation(info, type, value)
+        type = _read_aggregation(info, type, span)
     joined = _joined(info.value, type)
     if joined is None or (info.value is not None and info.value.is_aggregation != joined.is_aggregation):
         message = (
             f"Type mismatch for @{info.name}: trying to assign value of type '{type}' "
             f"when map already has a type '{info.value}'"
         )
-        raise TypeMismatch(message, value.span)
+        raise TypeMismatch(message, span)
     if joined.kind == "pointer" and joined.space == "context":
-        raise TypeMismatch(f"Value '{type}' cannot be assigned to a map.", value.span)
+        raise TypeMismatch(f"Value '{type}' cannot be assigned to a map.", span)
     message = f"Type mismatch for @{info.name}: trying to assign value of type '{type}' when map already has a type '{joined}'"
-    _check_literal(value, joined, message)
+    _check_literal(value, joined, message, span)
     _warn_of_cast(resolver, type, joined, value)
     resolver.grow_map(info, joined)
     if call is not None and type.is_aggregation and isinstance(call.meaning, tuple):
@@ -170,7 +173,7 @@ def assign_map(resolver: Resolver, target: ast.MapRef | ast.MapAccess, value: as
     target.type = joined
 
 
-def _read_aggregation(info: MapInfo, type: Ty, value: ast.Expr) -> Ty:
+def _read_aggregation(info: MapInfo, type: Ty, span: int) -> Ty:
     """Return the number that an aggregation's value is where a map already holds numbers."""
     if type.kind in t.READABLE and info.value is not None and info.value.is_int:
         return t.int_of(8, signed=type.signed)
@@ -179,7 +182,7 @@ def _read_aggregation(info: MapInfo, type: Ty, value: ast.Expr) -> Ty:
         f"called directly e.g. `@{info.name} = {_EXAMPLES[type.kind]};`."
     )
     hint = "Add a cast to integer if you want the value of the aggregate." if type.kind in t.READABLE else ""
-    raise TypeMismatch(message, value.span, hint=hint)
+    raise TypeMismatch(message, span, hint=hint)
 
 
 def aggregation_call(value: ast.Expr) -> ast.Call | None:
@@ -195,14 +198,10 @@ def aggregation_call(value: ast.Expr) -> ast.Call | None:
             return value if isinstance(value, ast.Call) and value.name in t.AGGREGATIONS else None
 
 
-def is_aggregation_call(value: ast.Expr) -> bool:
-    return aggregation_call(value) is not None
-
-
 def _aggregation_parameters(info: MapInfo, call: ast.Call) -> None:
     parameters: tuple[int | str, ...] = call.meaning
     if info.parameters and info.parameters != parameters:
-        what = "bits in a single hist" if call.name == "hist" else f"bounds in a single {call.name}"
+        what = "bits in a single hist" if call.name == "hist" else f"{call.name} bounds in a single map"
         raise CompileError(f"Different {what} unsupported", call.span)
     info.parameters = parameters
 

@@ -24,7 +24,14 @@ def cast(resolver: Resolver, node: ast.Cast) -> Ty:
     result = _result(resolver, node, source, target)
     if result is None:
         raise TypeMismatch(f'Cannot cast from "{source}" to "{target}"', node.span)
+    if source.kind == target.kind == "int" and t.settled(source) == target and not _in_macro(resolver):
+        resolver.script.warn(f"Unnecessary cast: expression is already of type {target}", node.span)
     return result
+
+
+def _in_macro(resolver: Resolver) -> bool:
+    """A macro casts what it may be given, whatever it is given here."""
+    return bool(resolver.script.calls)
 
 
 def _result(resolver: Resolver, node: ast.Cast, source: Ty, target: Ty) -> Ty | None:
@@ -105,6 +112,8 @@ def _to_array(node: ast.Cast, source: Ty, target: Ty) -> Ty | None:
         return None
     count = target.count or source.size // element.size
     size = count * element.size
+    if target.count and source.is_int and size < source.size:
+        return None
     if not count or not (size == source.size or (source.is_int and source.size < size <= 8)):
         message = "Cannot determine array size: the element size is incompatible with the cast integer size"
         raise TypeMismatch(message, node.span)

@@ -8,7 +8,7 @@ from probee.compiler.lang.bpftrace.scope import Known
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, TypeMismatch
 
-_WORDS = ("no", "one", "two", "three", "four", "five", "six")
+_WORDS = ("no", "one")
 
 
 def arity(node: ast.Call, low: int, high: int | None = None) -> None:

@@ -49,6 +49,8 @@ def _variable(resolver: Resolver, node: ast.Variable) -> Ty:
     node.meaning = info
     if info.type is None:
         raise Unresolved(CompileError(f"Variable used before it was assigned: ${node.name}", node.span))
+    if info.declaration and not info.assigned:
+        resolver.script.warn(f"Variable used before it was assigned: ${node.name}", node.span)
     return info.type
 
 
@@ -125,13 +127,20 @@ def _ternary(resolver: Resolver, node: ast.Ternary) -> Ty:
     if node.then is None:
         resolver.condition(node.condition)
         return _branches(node, node.condition.type, resolver.expr(node.otherwise, statement=True))
-    if isinstance(node.condition, ast.Comptime):
-        resolver.condition(node.condition)
+    resolver.condition(node.condition)
+    if is_decided(node):
         assert isinstance(node.condition.meaning, Known)
         return resolver.expr(node.then if node.condition.meaning.value else node.otherwise, statement=True)
-    resolver.condition(node.condition)
     then = resolver.expr(node.then, statement=True)
     return _branches(node, then, resolver.expr(node.otherwise, statement=True))
+
+
+def is_decided(node: ast.Ternary | ast.IfExpr) -> bool:
+    """True when only the branch that a condition takes counts: one of comptime, or a literal before a `?`."""
+    if isinstance(node.condition, ast.Comptime):
+        return True
+    meaning = node.condition.meaning
+    return isinstance(node, ast.Ternary) and node.then is not None and isinstance(meaning, Known) and meaning.literal
 
 
 def _branches(node: ast.Expr, then: Ty, otherwise: Ty) -> Ty:
@@ -177,7 +186,10 @@ def _record(resolver: Resolver, node: ast.Record) -> Ty:
 
 def _member(resolver: Resolver, item: ast.Expr, what: str) -> Ty:
     type = resolver.expr(item)
-    if type.is_aggregation and (type.kind not in t.READABLE or assign.is_aggregation_call(item)):
+    call = assign.aggregation_call(item)
+    if call is not None:
+        raise CompileError(f"{call.name}() must be assigned directly to a map", call.span)
+    if type.is_aggregation and type.kind not in t.READABLE:
         raise TypeMismatch(f"Map type {type} cannot exist inside a {what}.", item.span)
     if type.kind == "none":
         raise TypeMismatch(f"Invalid {what} element type: {type}", item.span)

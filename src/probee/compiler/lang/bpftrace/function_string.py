@@ -22,6 +22,7 @@ from probee.errors import CompileError, TypeMismatch
 
 CONCATENATED = 1024  # bytes of str_concat's result
 TEXT_SIZE = 64  # bytes of the texts of errors, signals and system calls
+MISSING = -2  # what strstr() gives when there is nothing to be found: -ENOENT, as bpf_strstr() of the kernel
 MAX_STEPS = 2048  # of a search that is a plain loop; longer ones are callbacks of bpf_loop
 
 
@@ -133,7 +134,7 @@ def _in_memory(low: Lowerer, node: ast.Expr) -> Place:
 
 
 def _check_search(resolver: Resolver, node: ast.Call) -> Ty:
-    """strstr() gives the index or -1, strcontains() whether there is one."""
+    """strstr() gives the index or a negative number, strcontains() whether there is one."""
     arity(node, 2)
     for argument in node.args:
         resolver.expr(argument)
@@ -141,8 +142,13 @@ def _check_search(resolver: Resolver, node: ast.Call) -> Ty:
             raise TypeMismatch(f"{node.name}() expects a string ({argument.type} provided)", argument.span)
     hay, needle = _known(node.args[0]), _known(node.args[1])
     if hay is not None and needle is not None:
-        node.meaning = Known(needle in hay if node.name == "strcontains" else hay.find(needle), literal=False)
+        node.meaning = Known(needle in hay if node.name == "strcontains" else _index(hay, needle), literal=False)
     return t.BOOL if node.name == "strcontains" else t.INT64
+
+
+def _index(hay: bytes, needle: bytes) -> int:
+    at = hay.find(needle)
+    return at if at >= 0 else MISSING
 
 
 def _lower_search(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
@@ -152,7 +158,7 @@ def _lower_search(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
 
 
 def _find(low: Lowerer, hay: ast.Expr, needle: ast.Expr) -> Value:
-    """Return the index of the first occurrence, -1 when there is none."""
+    """Return the index of the first occurrence, MISSING when there is none."""
     from probee.compiler.lang.bpftrace.lower_compare import here
 
     b = low.b
@@ -160,7 +166,7 @@ def _find(low: Lowerer, hay: ast.Expr, needle: ast.Expr) -> Value:
     known = _known(needle)
     if known == b"":
         return b.const(0)
-    place.store(b, found, b.const(-1))
+    place.store(b, found, b.const(MISSING))
     text = here(low, low.place(hay))
     if known is not None:
         if len(known) < text.type.size:

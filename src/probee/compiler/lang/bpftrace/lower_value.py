@@ -9,6 +9,7 @@ from probee.compiler.ir.type import BOOL, I64
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, lower_place, place
 from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.expression import is_decided
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.operator import IN_MEMORY, read
 from probee.compiler.lang.bpftrace.place import Place
@@ -174,7 +175,7 @@ def _compare(low: Lowerer, node: ast.Binary) -> Value:
 
 def _ternary(low: Lowerer, node: ast.Ternary | ast.IfExpr) -> Value:
     b = low.b
-    if isinstance(node.condition, ast.Comptime):
+    if is_decided(node):
         return low.value(chosen(node))
     result = place.alloca(b, _slot(node.type))
     if isinstance(node, ast.Ternary) and node.then is None:

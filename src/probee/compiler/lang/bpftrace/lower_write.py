@@ -76,9 +76,10 @@ def _write_map(low: Lowerer, node: ast.MapRef | ast.MapAccess, target: Place, pa
 
 
 def _write_branches(low: Lowerer, node: ast.Ternary | ast.IfExpr, target: Place, padded: bool) -> bool:
+    from probee.compiler.lang.bpftrace.expression import is_decided
     from probee.compiler.lang.bpftrace.lower_value import chosen
 
-    if isinstance(node.condition, ast.Comptime):
+    if is_decided(node):
         low.into(chosen(node), target, padded=padded)
         return True
     then, otherwise = node.then or node.condition, node.otherwise

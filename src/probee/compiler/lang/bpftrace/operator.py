@@ -50,7 +50,7 @@ def unary(resolver: Resolver, node: ast.Unary) -> Ty:
 def _fold_unary(node: ast.Unary, known: int, type: Ty) -> Ty:
     if node.op == "-" and known > 1 << 63:
         raise CompileError("negative value will underflow", node.span)
-    value = -known if node.op == "-" else ~known & _U64 if known >= 0 and not type.flexible else ~known
+    value = -known if node.op == "-" else ~known & _U64 if known >= 0 else ~known
     node.meaning = Known(value)
     return t.literal_type(value)
 
@@ -120,10 +120,26 @@ def _binary(resolver: Resolver, node: ast.Binary) -> Ty:
     folded = _fold(node)
     if folded is not None:
         return folded
+    _warn_of_signs(resolver, node, left, right)
     if node.op in COMPARISONS or (left.kind == right.kind == "bool"):
         return t.BOOL
     signed = t.meeting_sign(left, right)
     return t.int_of(8, signed=signed or node.op == "-")
+
+
+def _warn_of_signs(resolver: Resolver, node: ast.Binary, left: Ty, right: Ty) -> None:
+    """Say that an unsigned 64-bit number meets a signed one, which is what both are then taken for."""
+    if node.op in ("<<", ">>") or left.kind != "int" or right.kind != "int" or left.flexible or right.flexible:
+        return
+    if left.signed == right.signed or literal(node.left) is not None or literal(node.right) is not None:
+        return
+    unsigned = node.right if left.signed else node.left
+    if unsigned.type.size == 8 and unsigned.type.kind == "int":
+        message = (
+            f"Expression of type: {unsigned.type} being cast to type: int64. This may cause unexpected results. "
+            "Use an explicit cast to suppress this warning."
+        )
+        resolver.script.warn(message, unsigned.span)
 
 
 def read(type: Ty) -> Ty:
@@ -160,15 +176,16 @@ def _memory_binary(node: ast.Binary, left: Ty, right: Ty) -> Ty:
         if isinstance(known, bytes) and isinstance(drop, int) and 0 <= drop <= len(known):
             node.meaning = Known(known[drop:])
             return t.string(len(known) - drop + 1)
+    if node.op in COMPARISONS and (left.kind == right.kind or _text_and_bytes(left, right)):
+        a, b = literal(node.left), literal(node.right)
+        if isinstance(a, bytes) and isinstance(b, bytes):
+            table = {"==": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}
+            node.meaning = Known(table[node.op])
+            return t.BOOL
     if node.op not in ("==", "!="):
         raise _mismatch(node, left, right) if node.op not in COMPARISONS else TypeMismatch(
             f"The {node.op} operator can not be used on expressions of types {left}, {right}", node.span
         )
-    if left.kind == right.kind or _text_and_bytes(left, right):
-        values = literal(node.left), literal(node.right)
-        if isinstance(values[0], bytes) and isinstance(values[1], bytes):
-            node.meaning = Known((values[0] == values[1]) == (node.op == "=="))
-            return t.BOOL
     if left.kind == right.kind == "string" or _text_and_bytes(left, right):
         return t.BOOL
     if left.kind == right.kind == "array" and left.element is not None and right.element is not None:
@@ -215,7 +232,7 @@ def fold_binary(op: str, a: int, b: int) -> int | None:
     elif op in ("<<", ">>"):
         if not 0 <= b < 64:
             return None
-        value = a << b if op == "<<" else (a & _U64) >> b
+        value = a << b if op == "<<" else a >> b
     else:
         value = {"+": a + b, "-": a - b, "*": a * b, "&": a & b, "|": a | b, "^": a ^ b}[op]
     return value if -(1 << 63) <= value <= _U64 else None

@@ -117,6 +117,7 @@ def _end_expression(
         return found
     if c == ";":
         s.at += 1
+        end = s.at
     elif not isinstance(found, (ast.Block, ast.IfExpr)):
         raise s.unexpected("expected ';'")
     if isinstance(found, (ast.Block, ast.IfExpr)):
@@ -140,9 +141,12 @@ def _compound_expression(s: Scanner) -> ast.Expr:
 
 def _end(s: Scanner) -> None:
     """Take the `;` of a statement; none is needed before `}`."""
+    mark = s.at
     s.skip()
     if s.text[s.at] != "}":
         s.expect(";")
+    else:
+        s.at = mark
 
 
 def _discard(s: Scanner) -> ast.Discard | None:
@@ -281,12 +285,12 @@ def _iterable(s: Scanner) -> ast.Expr | ast.Range:
 
 def _break(s: Scanner, start: int) -> ast.Statement:
     _end(s)
-    return ast.Break(make_span(start, start + len("break")))
+    return ast.Break(make_span(start, s.at))
 
 
 def _continue(s: Scanner, start: int) -> ast.Statement:
     _end(s)
-    return ast.Continue(make_span(start, start + len("continue")))
+    return ast.Continue(make_span(start, s.at))
 
 
 def _return(s: Scanner, start: int) -> ast.Statement:

@@ -14,7 +14,7 @@ from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.scope import Instance, Known, MapInfo, Script, Unresolved, VariableInfo
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.compiler.lang.bpftrace.type_name import resolve_type
-from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
+from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported, make_span, span_range
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,14 +101,15 @@ class Resolver:
             raise Unsupported(f"{type(node).__name__} is not supported yet", node.span)
         handler(self, node)
 
-    def declare(self, variable: ast.Variable, node: ast.Node) -> VariableInfo:
-        """Bring a variable into the innermost scope."""
+    def declare(self, variable: ast.Variable, node: ast.Node, start: int = -1) -> VariableInfo:
+        """Bring a variable into the innermost scope; `start` is where its declaration begins, if that is not its name."""
+        span = variable.span if start < 0 else make_span(start, span_range(variable.span)[1])
         info = self.instance.variables.get(id(node))
         if info is None:
             if self.lookup(variable.name) is not None:
                 message = f"Variable ${variable.name} was already declared. Variable shadowing is not allowed."
-                raise CompileError(message, variable.span)
-            info = self.instance.variables[id(node)] = VariableInfo(variable.name, variable.span)
+                raise CompileError(message, span)
+            info = self.instance.variables[id(node)] = VariableInfo(variable.name, span)
         self.scopes[-1][variable.name] = info
         variable.meaning = info
         return info

@@ -94,7 +94,7 @@ def test_an_unterminated_last_expression_is_the_value_of_a_macro(text: str, shap
 
 SPANS = {
     "$x = f(1);": "$x = f(1)",
-    "f(1) ;": "f(1)",
+    "f(1) ;": "f(1) ;",
     "let $x : int8 = 1;": "let $x : int8 = 1",
     "let $x;": "let $x",
     "if (a) { }": "if (a) { }",
@@ -105,7 +105,7 @@ SPANS = {
 
 
 @pytest.mark.parametrize(("text", "covered"), SPANS.items())
-def test_spans_of_statements_end_before_the_semicolon(text: str, covered: str) -> None:
+def test_spans_of_statements_end_before_the_semicolon_but_of_those_that_are_expressions(text: str, covered: str) -> None:
     source = f"begin {{ {text} }}"
     start, end = span_range(body(text).statements[0].span)
     assert source[start:end] == covered

@@ -100,7 +100,7 @@ def test_a_probe_returns_what_it_says() -> None:
 
 def test_what_follows_a_return_is_named_in_a_warning() -> None:
     done = run("begin { return; print(1); }")
-    assert any("stdin:1:17-25: WARNING: Unreachable statement." in warning for warning in done.spec.warnings)
+    assert any("stdin:1:17-26: WARNING: Unreachable statement." in warning for warning in done.spec.warnings)
 
 
 def test_the_status_of_exit_is_the_sessions() -> None:

@@ -132,7 +132,7 @@ SEARCHED = [
     ("strcontains($o, $s)", "false"),
     ('strstr($s, "o w")', "4"),
     ('strstr($s, "h")', "0"),
-    ('strstr($s, "zz")', "-1"),
+    ('strstr($s, "zz")', "-2"),
     ("strstr($s, $o)", "4"),
     ('strstr($r, "world")', "6"),
     ('strcontains($r, "worldx")', "false"),
