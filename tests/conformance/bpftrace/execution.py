@@ -100,7 +100,10 @@ class _Execution:
             self.inside = ["nsenter", "-p", "-m", "-t", str(child)]
             befores = [" ".join([*self.inside, *map(self._absolute, before.split())]) for before in befores[1:]]
         for before in befores:
-            process = self._popen(before.split())
+            try:
+                process = self._popen(before.split())
+            except OSError as error:
+                raise NotReady(f"BEFORE did not start: {error}") from None
             name = os.path.basename(before.split()[-1])[:15]
             self._wait(lambda process=process, name=name: _comm(process.pid) == name or _has_child(process.pid, name), before)
 

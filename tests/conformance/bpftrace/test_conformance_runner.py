@@ -11,13 +11,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import scratch
+import speed
 import store
 from case import Case, parse
 from feature import Place, version
 from isolation import names_processes
 from judge import Result
 from launch import FLAG, plain_words, words
-from speed import measure
 from stimulus import STIMULI, stimulated
 from table import passed_of, tables
 from tool import tool_cases
@@ -159,5 +159,8 @@ def test_a_scratch_copy_leaves_the_checkout_alone_and_says_what_cannot_be_built(
     assert len(built) == len(set(map(tuple, built)))
 
 
-def test_this_machine_is_measured() -> None:
-    assert measure() >= 1
+def test_time_limits_grow_with_what_a_fixed_loop_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_loop", lambda: speed.NOMINAL_S * 20)
+    assert speed.measure() == 20
+    monkeypatch.setattr(speed, "_loop", lambda: speed.NOMINAL_S / 2)
+    assert speed.measure() == 1
