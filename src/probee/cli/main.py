@@ -17,6 +17,7 @@ SUBCOMMANDS = {
     "demo": "demo",
     "list": "list",
     "formats": "formats",
+    "doctor": "doctor",
     "target": "target",
     "build": "build",
 }
