@@ -105,7 +105,8 @@ def _container() -> Answer:
             marks += [part[10:].decode() for part in file.read().split(b"\0") if part.startswith(b"container=")]
     except OSError:
         pass
-    own = os.stat("/proc/self/ns/pid").st_ino == _MACHINES_PIDS and _read("/proc/1/cgroup") in ("0::/", "0::/init.scope")
+    groups = _read("/proc/1/cgroup").splitlines()
+    own = os.stat("/proc/self/ns/pid").st_ino == _MACHINES_PIDS and all(g.endswith((":/", ":/init.scope")) for g in groups)
     if own or not marks:  # such a file may lie about without a container
         return OK, "none", ""
     remedy = "run the container with --privileged --pid=host, and mount /sys/kernel/tracing into it"
