@@ -71,7 +71,7 @@ class Place:
         return Skip(f"{name} is {value}", excused=True) if name and os.environ.get(name) == value else None
 
     def _missing_program(self, case: Case) -> Skip | None:
-        for program in re.findall(r"\./(test(?:progs|libs)/[\w./-]+)", case.everything):
+        for program in re.findall(r"\./(test(?:progs|libs)/[\w./-]+)(?![\w./*?\[-])", case.everything):
             if not (self.tests / program.rstrip(".")).exists():
                 return Skip(f"{program} could not be built", excused=True)
         return None

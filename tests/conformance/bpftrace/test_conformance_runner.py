@@ -72,6 +72,7 @@ def test_what_the_machine_lacks_is_a_reason_to_skip(tmp_path: Path) -> None:
     assert skip_reason("PROG x\nREQUIRES exit 3", tmp_path) == ("unmet: exit 3", True)
     assert skip_reason("PROG x\nMIN_KERNEL 99.1", tmp_path) == ("needs Linux 99.1", True)
     assert skip_reason("PROG x\nAFTER ./testprogs/none", tmp_path) == ("testprogs/none could not be built", True)
+    assert skip_reason("PROG u:./testprogs/non*:f { }", tmp_path) == ("", False)
     (tmp_path / "testprogs").mkdir()
     (tmp_path / "testprogs" / "none").touch()
     assert skip_reason("PROG x\nAFTER ./testprogs/none 5", tmp_path) == ("", False)
