@@ -36,9 +36,10 @@ def main(argv: list[str]) -> int:
     except BadOption as error:
         sys.stderr.write(f"USAGE: {error}\n{USAGE}")
         return 1
-    from probee.cli.script import object_for, read_script
+    from probee.cli.script import disable_features, object_for, read_script
     from probee.formats.bundle import write_bundle
 
+    disable_features(options)
     spec = object_for(read_script(options), options, portable=True)
     if spec is not None:
         write_file(options.output, write_bundle(spec))

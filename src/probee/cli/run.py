@@ -85,7 +85,7 @@ def _usage(problem: str, name: str, hint: str = "") -> int:
 
 def run(options: Options) -> int:
     """Compile what the options say, and run it unless they ask for something else."""
-    from probee.cli.script import object_for, read_script
+    from probee.cli.script import disable_features, object_for, read_script
 
     script = read_script(options)
     pid = process(options)
@@ -93,10 +93,7 @@ def run(options: Options) -> int:
     from probee.kernel.known import keep, restore
 
     known = restore()
-    if options.no_feature:
-        from probee.kernel.features.feature import preload
-
-        preload(dict.fromkeys(options.disabled_features, False))
+    disable_features(options)
     if options.mode == "compiler-bench":
         from probee.cli.benchmark import measure
 

@@ -71,6 +71,14 @@ def _read(path: str) -> bytes:
     return data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
 
 
+def disable_features(options: Options) -> None:
+    """Do without the features that --no-feature names, from here to the end of the process."""
+    if options.no_feature:
+        from probee.kernel.features.feature import preload
+
+        preload(dict.fromkeys(options.disabled_features, False))
+
+
 def object_for(script: Script, options: Options, *, portable: bool = False) -> ObjectSpec | None:
     """Return the compiled object of a script; None when options asked to be shown something instead.
 
