@@ -86,3 +86,12 @@ def test_what_was_printed_before_the_attach_notice_is_not_compared_whole(bench: 
 def test_a_case_alone_sees_only_its_own_processes(bench: Bench) -> None:
     result = run_alone(bench.run, one("RUN ps -e --no-headers | wc -l\nEXPECT_REGEX ^[1-6]$"))
     assert result.status == "passed", result.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a new pid namespace needs root")
+def test_all_of_a_case_runs_in_the_pid_namespace_that_it_wants(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "waiter").write_text("#!/bin/sh\nsleep 30\n")
+    (tmp_path / "waiter").chmod(0o755)
+    case = one("RUN cat /proc/1/comm\nNEW_PIDNS\nBEFORE ./waiter\nEXPECT waiter")
+    result = bench.run(case)
+    assert result.status == "passed", result.output + result.why
