@@ -22,9 +22,10 @@ _HELPERS = (
     ("send_signal", "send_signal"), ("loop", "bpf_loop"), ("Loop support", "bpf_loop"), ("dpath", ""), ("skboutput", ""),
 )  # fmt: skip
 _FEATURES = (("btf", "btf"), ("module btf", "module_btf"))
+# bpftrace's word → our feature, and the provider that must be there to have a use for it
 _PROBES = (
-    ("kprobe_multi", "kprobe_multi"), ("uprobe_multi", ""), ("kprobe_session", ""), ("fentry", ""),
-    ("iter", ""),
+    ("kprobe_multi", "kprobe_multi", "kprobe"), ("uprobe_multi", "uprobe_multi", "uprobe"), ("kprobe_session", "", "kprobe"),
+    ("fentry", "btf", "fentry"), ("iter", "btf", "iter"),
 )  # fmt: skip
 # What bpftrace may be built with and we do not have (yet).
 _BUILD = (
@@ -66,7 +67,7 @@ def _features() -> Iterable[str]:
     limit = ("Instruction limit", _instruction_limit())
     yield _section("Kernel helpers", [(name, _answer(feature)) for name, feature in _HELPERS])
     yield _section("Kernel features", [limit, *((name, _answer(feature)) for name, feature in _FEATURES)])
-    yield _section("Probe types", [(name, _answer(feature)) for name, feature in _PROBES])
+    yield _section("Probe types", [(name, _probe_answer(feature, provider)) for name, feature, provider in _PROBES])
     every = [(name, "yes" if found else f"no (Linux {since})") for name, found, since in describe()]
     yield _section("All features, with the first Linux version that has them", every)
 
@@ -84,6 +85,12 @@ def _answer(feature: str) -> str:
     from probee.kernel.features.feature import has
 
     return "yes" if has(feature) else "no"
+
+
+def _probe_answer(feature: str, provider: str) -> str:
+    from probee.probes.provider import PROVIDERS
+
+    return _answer(feature) if PROVIDERS[provider].attachable else "no"
 
 
 def _instruction_limit() -> str:

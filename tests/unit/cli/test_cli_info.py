@@ -8,6 +8,7 @@ import pytest
 
 from probee.cli.info import report
 from probee.kernel.features import feature
+from probee.probes.provider import PROVIDERS
 
 # The lines that its tests/runtime/engine greps for, by the names that tests ask for.
 LOOKED_FOR = (
@@ -48,7 +49,16 @@ def test_the_answers_are_the_kernels(kernel):
 def test_what_is_not_built_is_not_there_whatever_the_kernel_has(kernel):
     kernel()
     found = answers(report())
-    assert {found[name] for name in ("fentry", "iter", "dpath", "libdw (DWARF support)")} == {"no"}
+    assert {found[name] for name in ("dpath", "libdw (DWARF support)")} == {"no"}
+
+
+@pytest.mark.parametrize("attachable", [True, False])
+def test_a_kind_of_probe_is_there_when_it_can_be_attached(kernel, monkeypatch, attachable):
+    kernel()
+    monkeypatch.setattr(PROVIDERS["fentry"], "attachable", attachable)
+    assert answers(report())["fentry"] == ("yes" if attachable else "no")
+    kernel("btf")
+    assert answers(report())["fentry"] == "no"
 
 
 def test_a_feature_that_is_turned_off_is_not_there(kernel):
