@@ -1,0 +1,78 @@
+"""Separate debug files: where distributions put what they strip from programs.
+
+Looked for in gdb's order ("Debugging Information in Separate Files" in its manual): by build id under .build-id of each debug
+directory, then by the name in .gnu_debuglink beside the program, in .debug beside it, and under the debug directories.  A
+file counts when its build id is the program's or, without build ids, when its CRC-32 is the one that the link names.
+"""
+
+from __future__ import annotations
+
+import os
+
+from probee.errors import FormatError
+from probee.formats.elf.read import ElfFile
+from probee.kernel.symbols.binary import open_elf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+DEBUG_DIRECTORIES = ("/usr/lib/debug",)
+_PIECE = 1 << 20
+
+
+def find_debug_file(
+    file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = ""
+) -> ElfFile | None:
+    """Return the debug file of a program at `path`, seen below `prefix` (/proc/PID/root); None when there is none."""
+    build_id = file.build_id
+    for candidate in _candidates(file, path, directories, prefix):
+        found = _open(candidate)
+        if found is not None and _belongs(found, file, build_id):
+            return found
+    return None
+
+
+def _candidates(file: ElfFile, path: str, directories: Sequence[str], prefix: str) -> Iterator[str]:
+    build_id = file.build_id
+    roots = (prefix, "") if prefix else ("",)
+    if len(build_id) > 2:
+        for root in roots:
+            for directory in directories:
+                yield f"{root}{directory}/.build-id/{build_id[:2]}/{build_id[2:]}.debug"
+    try:
+        link = file.debug_link
+    except FormatError:
+        return
+    if link is None or "/" in link[0]:
+        return
+    folder = os.path.dirname(path)
+    yield f"{prefix}{folder}/{link[0]}"
+    yield f"{prefix}{folder}/.debug/{link[0]}"
+    for root in roots:
+        for directory in directories:
+            yield f"{root}{directory}{folder}/{link[0]}"
+
+
+def _open(path: str) -> ElfFile | None:
+    try:
+        return open_elf(path)
+    except (FormatError, OSError):
+        return None
+
+
+def _belongs(found: ElfFile, file: ElfFile, build_id: str) -> bool:
+    if build_id and found.build_id:
+        return found.build_id == build_id
+    link = file.debug_link
+    return link is not None and crc(found) == link[1]
+
+
+def crc(file: ElfFile) -> int:
+    """Return the checksum that a .gnu_debuglink holds of a file."""
+    from zlib import crc32
+
+    value = 0
+    for at in range(0, len(file.data), _PIECE):
+        value = crc32(file.view[at : at + _PIECE], value)
+    return value

@@ -1,0 +1,142 @@
+"""What a process has mapped where: /proc/PID/maps, and what else /proc says to know a process by.
+
+A line is `START-END rwxp OFFSET MAJOR:MINOR INODE   PATH` (fs/proc/task_mmu.c, show_map_vma).  A pid alone says nothing: it is
+used again; a process is its pid and its start time, and after exec it is another program.  `proc` is a parameter for tests.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROC = "/proc"
+_DELETED = " (deleted)"
+
+
+class Mapping:
+    """A range of addresses; `path` is a file's, or a name like [vdso], or "" for anonymous memory."""
+
+    __slots__ = ("deleted", "device", "end", "executable", "inode", "offset", "path", "start")
+
+    def __init__(self, start: int, end: int, offset: int, path: str = "", *, executable: bool = True) -> None:
+        self.start = start
+        self.end = end
+        self.offset = offset
+        self.executable = executable
+        self.device = (0, 0)
+        self.inode = 0
+        self.deleted = False
+        self.path = path
+
+    @property
+    def is_file(self) -> bool:
+        return bool(self.inode) and self.path.startswith("/")
+
+    def __repr__(self) -> str:
+        return f"Mapping({self.start:#x}-{self.end:#x} {self.path or 'anonymous'}+{self.offset:#x})"
+
+
+def parse_maps(text: bytes, *, executable_only: bool = False) -> list[Mapping]:
+    """Return the mappings in the order of their addresses; lines that are cut off are left out."""
+    found = []
+    for line in text.split(b"\n"):
+        if executable_only and b"xp " not in line and b"xs " not in line:
+            continue
+        mapping = _parse_line(line)
+        if mapping is not None:
+            found.append(mapping)
+    return found
+
+
+def _parse_line(line: bytes) -> Mapping | None:
+    parts = line.split(None, 5)
+    try:
+        start, _, end = parts[0].partition(b"-")
+        major, _, minor = parts[3].partition(b":")
+        mapping = Mapping(int(start, 16), int(end, 16), int(parts[2], 16), executable=b"x" in parts[1])
+        mapping.device = (int(major, 16), int(minor, 16))
+        mapping.inode = int(parts[4])
+    except (IndexError, ValueError):
+        return None
+    if len(parts) > 5:
+        path = os.fsdecode(parts[5].replace(b"\\012", b"\n"))
+        mapping.deleted = path.startswith("/") and path.endswith(_DELETED)
+        mapping.path = path[: -len(_DELETED)] if mapping.deleted else path
+    return mapping
+
+
+class AddressSpace:
+    """The mappings of a process, to be asked by address."""
+
+    __slots__ = ("_starts", "mappings")
+
+    def __init__(self, mappings: Iterable[Mapping]) -> None:
+        self.mappings = sorted(mappings, key=lambda mapping: mapping.start)
+        self._starts = [mapping.start for mapping in self.mappings]
+
+    def find(self, address: int) -> Mapping | None:
+        at = bisect_right(self._starts, address) - 1
+        return self.mappings[at] if at >= 0 and address < self.mappings[at].end else None
+
+
+def read_maps(pid: int, *, executable_only: bool = False, proc: str = PROC) -> list[Mapping] | None:
+    """Return the mappings of a running process; None when there is none, or when it may not be looked at."""
+    text = read_proc(f"{proc}/{pid}/maps")
+    return parse_maps(text, executable_only=executable_only) if text is not None else None
+
+
+def read_proc(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            pieces = []
+            while piece := file.read(1 << 16):
+                pieces.append(piece)
+            return b"".join(pieces)
+    except OSError:  # the process has gone, or is not ours to look at
+        return None
+
+
+def start_time(pid: int, proc: str = PROC) -> int:
+    """Return when a process started, in clock ticks since boot; 0 when there is no such process."""
+    text = read_proc(f"{proc}/{pid}/stat") or b""
+    fields = text[text.rfind(b")") + 2 :].split()  # a command's name may hold blanks and brackets
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def executable(pid: int, proc: str = PROC) -> str:
+    """Return the path of the program that a process runs, as it calls it itself; "" when that cannot be known."""
+    try:
+        return os.readlink(f"{proc}/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def owner(pid: int, proc: str = PROC) -> int:
+    """Return the effective user of a process, -1 when there is none."""
+    try:
+        return os.stat(f"{proc}/{pid}").st_uid
+    except OSError:
+        return -1
+
+
+def pid_inside(pid: int, proc: str = PROC) -> int:
+    """Return the pid that a process has for itself, in the innermost of its pid namespaces."""
+    for line in (read_proc(f"{proc}/{pid}/status") or b"").splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
+def root(pid: int, proc: str = PROC) -> str:
+    """Return what to put before the paths of a process: "" when it sees the same files, else its /proc/PID/root."""
+    path = f"{proc}/{pid}/root"
+    try:
+        same_mounts = os.readlink(f"{proc}/{pid}/ns/mnt") == os.readlink(f"{proc}/self/ns/mnt")
+        inside, here = os.stat(f"{path}/"), os.stat("/")
+    except OSError:
+        return ""
+    return "" if same_mounts and (inside.st_dev, inside.st_ino) == (here.st_dev, here.st_ino) else path

@@ -1,0 +1,83 @@
+"""One file that code runs from, and its symbols from wherever they are.
+
+The order is the one in which names are most exact: the file's own .symtab, else that of its separate debug file; what is in
+.gnu_debugdata; the dynamic symbols.  Each is opened when the ones before it have no answer.
+"""
+
+from __future__ import annotations
+
+from probee.errors import FormatError
+from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from probee.formats.elf.read import ElfFile
+    from probee.formats.elf.symbol import Symbol, SymbolTable
+
+
+class Module:
+    """`path` is what people know the file by; `prefix` is what stands before it where another root directory is meant."""
+
+    __slots__ = ("_more", "_tables", "directories", "file", "path", "prefix")
+
+    def __init__(
+        self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = ""
+    ) -> None:
+        self.file = file
+        self.path = path
+        self.prefix = prefix
+        self.directories = directories
+        self._tables: list[SymbolTable] = []
+        self._more: Iterator[Callable[[], SymbolTable | None]] = iter(
+            (self._own, self._of_mini_debug, lambda: self.file.dynsym)
+        )
+
+    def tables(self) -> Iterator[SymbolTable]:
+        """Yield the tables of symbols, best first."""
+        at = 0
+        while True:
+            while at < len(self._tables):
+                yield self._tables[at]
+                at += 1
+            source = next(self._more, None)
+            if source is None:
+                return
+            try:
+                table = source()
+            except FormatError:
+                continue  # the others may be whole
+            if table is not None:
+                self._tables.append(table)
+
+    def _own(self) -> SymbolTable | None:
+        if self.file.symtab is not None:
+            return self.file.symtab
+        found = find_debug_file(self.file, self.path, directories=self.directories, prefix=self.prefix)
+        return found.symtab if found is not None else None
+
+    def _of_mini_debug(self) -> SymbolTable | None:
+        mini = self.file.mini_debug()
+        return mini.symtab if mini is not None else None
+
+    def symbol_at(self, address: int) -> Symbol | None:
+        """Return the symbol that an address of the linker's lies in."""
+        return next((found for table in self.tables() if (found := table.at(address)) is not None), None)
+
+    def resolve(self, file_offset: int) -> tuple[str, int] | None:
+        """Return (symbol, offset in it) of a byte of the file."""
+        address = self.file.address(file_offset)
+        found = self.symbol_at(address) if address is not None else None
+        if found is None or address is None:
+            return None
+        return found.name.partition("@")[0] or found.name, address - found.address
+
+    def find(self, name: str) -> list[Symbol]:
+        """Return the symbols of a name, of the first table that has it; see SymbolTable.find."""
+        return next((found for table in self.tables() if (found := table.find(name))), [])
+
+    def function_names(self) -> list[str]:
+        """Return the names of all functions, each once; without versions behind `@`."""
+        names = [name for table in self.tables() for name in table.function_names()]
+        return list(dict.fromkeys([name.partition("@")[0] if "@" in name else name for name in names if name]))
