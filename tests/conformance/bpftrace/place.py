@@ -70,20 +70,16 @@ def run_here(cases: list[Case], tests: Path, report: Report, *, guest: bool, fac
         report(case, here.run(case))
 
 
-def run_in_guest(kernel: str, cases: list[Case], checkout: Path, report: Report, *, connect: str = "") -> None:
-    """Boot a guest, or use a lab server's, and run cases in it."""
+def run_in_guest(kernel: str, cases: list[Case], words: list[str], report: Report, *, connect: str = "") -> None:
+    """Boot a guest, or use a lab server's, and run cases in it; `words` say again where the cases are read from."""
     from probee.lab import Guest
 
     compileall.compile_dir(str(Path(probee.__file__).parent), quiet=2)  # the guest cannot write beside the source
     by_ident = {case.ident: case for case in cases}
     lines = _Lines(lambda line: _take(line, by_ident, report))
     with _job_file([case.ident for case in cases]) as job, Guest(kernel, connect=connect) as guest:
-        command = [sys.executable, str(Path(__file__).with_name("run.py")), "--inside", job]
-        guest.run(command, timeout_s=None, env={"BPFTRACE_SRC": str(checkout), **_cache()}, stream=lines.feed)
-
-
-def _cache() -> dict[str, str]:
-    return {"XDG_CACHE_HOME": str(cache_dir().parent)}
+        command = [sys.executable, str(Path(__file__).with_name("run.py")), "--inside", job, *words]
+        guest.run(command, timeout_s=None, env={"XDG_CACHE_HOME": str(cache_dir().parent)}, stream=lines.feed)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ IN_GUEST = bool(os.environ.get("LAB"))
 def main() -> int:
     options = _options()
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{cache_dir() / 'bin'}"  # for programs that cases call
-    checkout = Path(os.environ.get("BPFTRACE_SRC", ""))
+    checkout = Path(options.checkout)
     if options.cases:
         tests, cases = Path(options.cases), _own(Path(options.cases))
     elif (checkout / "tests" / "runtime").is_dir():
@@ -52,7 +52,7 @@ def main() -> int:
     cases = [case for case in cases if _is_wanted(case, options)]
     if options.list:
         return _list(cases)
-    return _run(cases, tests, checkout, options)
+    return _run(cases, tests, options)
 
 
 def _options() -> argparse.Namespace:
@@ -65,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="run even what was run since probee last changed")
     parser.add_argument("--list", nargs="?", const="cases", choices=("cases", "programs"), help="print the cases, not run")
     parser.add_argument("--cases", default="", metavar="DIRECTORY", help="run the cases of this directory instead")
+    parser.add_argument("--checkout", default=os.environ.get("BPFTRACE_SRC", ""), help="of bpftrace (default: $BPFTRACE_SRC)")
     parser.add_argument("--json", default="", metavar="FILE", help="write what each case did to this file")
     parser.add_argument("--report", default="", metavar="FILE", help="write failing cases, whole, to this file")
     parser.add_argument("-v", action="store_true", help="show the output of what failed")
@@ -93,9 +94,9 @@ def _list(cases: list[Case]) -> int:
     return 0
 
 
-def _run(cases: list[Case], tests: Path, checkout: Path, options: argparse.Namespace) -> int:
+def _run(cases: list[Case], tests: Path, options: argparse.Namespace) -> int:
     where = options.guest or ("guest" if IN_GUEST or options.connect else "native")
-    store = Store(where, tests)
+    store = Store(f"own-{where}" if options.cases else where, tests)
     results: dict[str, Result] = {}
     for case in cases:
         kept = store.last(case) if options.failed else None if options.again else store.fresh(case)
@@ -121,12 +122,19 @@ def _run(cases: list[Case], tests: Path, checkout: Path, options: argparse.Names
 
     try:
         if missing and (options.guest or options.connect):
-            run_in_guest(options.guest or "6.12", missing, checkout.resolve(), report, connect=options.connect)
+            run_in_guest(options.guest or "6.12", missing, _source(options), report, connect=options.connect)
         elif missing:
             run_here(missing, tests, report, guest=IN_GUEST)
     finally:
         store.save()
     return _finish([(case, results[case.ident]) for case in cases if case.ident in results], options)
+
+
+def _source(options: argparse.Namespace) -> list[str]:
+    """Return the options that say where the cases are read from, for a run elsewhere."""
+    if options.cases:
+        return ["--cases", str(Path(options.cases).resolve())]
+    return ["--checkout", str(Path(options.checkout).resolve())]
 
 
 def _finish(done: list[tuple[Case, Result]], options: argparse.Namespace) -> int:
