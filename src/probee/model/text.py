@@ -27,8 +27,8 @@ def text_form(type: ValueType, *, trailer: str = "..") -> Text:
     if kind == "string":
         return _string_form(type.size, trailer)
     if kind == "enum":
-        table = type.table or {}
-        return lambda value: table.get(value) or str(value)
+        table, unknown = type.table or {}, type.mode
+        return lambda value: table.get(value) or unknown or str(value)
     if kind == "array":
         element = text_form(type.element, trailer=trailer) if type.element is not None else str
         return lambda value: f"[{','.join([element(item) for item in value])}]"
@@ -112,7 +112,7 @@ _SIMPLE: dict[str, Text] = {
 def json_form(type: ValueType, *, trailer: str = "..") -> Text:
     """Return a function from a decoded value to its JSON text."""
     kind = type.kind
-    if kind in _JSON_SIMPLE:
+    if kind in _JSON_SIMPLE and not (kind == "enum" and type.mode):
         return _JSON_SIMPLE[kind]
     if kind == "array":
         element = json_form(type.element, trailer=trailer) if type.element is not None else json_number

@@ -6,7 +6,7 @@ The compiler writes them into the ObjectSpec, the runtime decodes by them, the o
     kind       attributes used                       decoded as
     int        size, signed                          int
     bool       size                                  bool
-    enum       size, signed, table {value: name}     int (shown by name)
+    enum       size, signed, table {value: name}     int (shown by name; with a mode, as text, which `mode` is for all others)
     pointer    size                                  int (shown in hex)
     string     size (bytes incl. NUL)                bytes up to the NUL; see STRING_FULL
     buffer     size (4-byte length, then data)       bytes

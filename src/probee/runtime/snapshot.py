@@ -71,7 +71,7 @@ class MapReader:
         decode = value_decoder(self.value, self.resolver)
         rows = [(key(raw_key), decode(raw)) for raw_key, raw in pairs]
         rows.sort(key=lambda row: sort_key(row[0]))
-        if self.value.kind in ("int", "enum"):
+        if self.value.kind in ("int", "enum") and not self.value.mode:
             rows.sort(key=lambda row: row[1])
         if self.value.kind == "int" and div > 1:
             rows = [(found, divided(value, div)) for found, value in rows]

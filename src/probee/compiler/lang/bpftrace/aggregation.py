@@ -99,7 +99,10 @@ def aggregate(low: Lowerer, info: MapInfo, target: ast.MapRef | ast.MapAccess, c
         return
     bucket = None
     if kind in ("hist", "lhist"):
-        bucket = _log2_bucket(low, number, info) if kind == "hist" else _linear_bucket(low, number, info)
+        # 64 bits are taken as signed, whatever their type: a function's -ENOENT is in retval, an unsigned number
+        negative = (info.value is not None and info.value.signed) or call.args[0].type.size == 8
+        to_bucket = _log2_bucket if kind == "hist" else _linear_bucket
+        bucket = to_bucket(low, number, info, signed=negative)
         number = b.const(1)
     key = make_key(low, info, target, bucket)
     size = 16 if kind in ("min", "max", "avg", "stats") else 8
@@ -133,14 +136,14 @@ def _extreme(low: Lowerer, kind: str, where: Value, number: Value, *, signed: bo
     b.at(end)
 
 
-def _log2_bucket(low: Lowerer, number: Value, info: MapInfo) -> Value:
+def _log2_bucket(low: Lowerer, number: Value, info: MapInfo, *, signed: bool) -> Value:
     """hist's bucket: 0 below zero, n + 1 below 2**k, else by the top bit and the k bits after it."""
     b = low.b
     bits = int(info.parameters[0])
     result = place.alloca(b, t.UINT64, "bucket")
     place.store(b, result, b.const(0))
     end = b.new_block()
-    if info.value is not None and info.value.signed:
+    if signed:
         positive = b.new_block()
         b.branch(b.compare(op.SLT, number, 0), end, positive)
         b.at(positive)
@@ -176,11 +179,10 @@ def _top_bit(low: Lowerer, number: Value) -> Value:
     return place.load(b, top)
 
 
-def _linear_bucket(low: Lowerer, number: Value, info: MapInfo) -> Value:
+def _linear_bucket(low: Lowerer, number: Value, info: MapInfo, *, signed: bool) -> Value:
     """lhist's bucket: 0 below min, the last from max on."""
     b = low.b
     start, end, step = (int(parameter) for parameter in info.parameters)
-    signed = info.value is not None and info.value.signed
     below, above = (op.SLT, op.SGE) if signed else (op.ULT, op.UGE)
     result = place.alloca(b, t.UINT64, "bucket")
     place.store(b, result, b.const(0))

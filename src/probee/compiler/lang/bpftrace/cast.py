@@ -24,7 +24,7 @@ def cast(resolver: Resolver, node: ast.Cast) -> Ty:
     result = _result(resolver, node, source, target)
     if result is None:
         raise TypeMismatch(f'Cannot cast from "{source}" to "{target}"', node.span)
-    if source.kind == target.kind == "int" and t.settled(source) == target and not _in_macro(resolver):
+    if node.operand.type.kind == target.kind == "int" and t.settled(source) == target and not _in_macro(resolver):
         resolver.script.warn(f"Unnecessary cast: expression is already of type {target}", node.span)
     return result
 

@@ -47,7 +47,7 @@ def _format_text(node: ast.StringLiteral) -> str:
 
 
 def _shown_kind(type: Ty) -> str:
-    return {"cgroup_path": "cgroup", "named": "enum"}.get(type.kind, type.kind)
+    return {"cgroup_path": "cgroup", "named": "string"}.get(type.kind, type.kind)
 
 
 def _lower_format(low: Lowerer, node: ast.Call, target: Place | None) -> None:

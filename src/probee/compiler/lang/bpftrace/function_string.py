@@ -379,7 +379,7 @@ def _check_text(resolver: Resolver, node: ast.Call) -> Ty:
     table, unknown = texts(node.name, resolver.script.target.arch)
     known = known_int(node.args[0])
     if known is None:
-        return Ty("named", 8, signed=True, table=table, name=node.name)
+        return Ty("named", 8, signed=True, table=table, name=node.name, mode=unknown)
     node.meaning = Known(table.get(known, unknown).encode())
     return t.string(TEXT_SIZE)
 

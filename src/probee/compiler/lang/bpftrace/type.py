@@ -301,7 +301,7 @@ def value_type(type: Ty) -> ValueType:
         assert type.ctype is not None
         return _struct_value(type.ctype)
     if kind in ("enum", "named"):
-        return ValueType("enum", type.size, signed=type.signed, table=type.table, name=type.name)
+        return ValueType("enum", type.size, signed=type.signed, table=type.table, name=type.name, mode=type.mode)
     if kind in ("kstack", "ustack"):
         return ValueType(kind, type.size, mode=type.mode, count=type.count)
     if kind == "cgroup_path":

@@ -252,3 +252,13 @@ def test_time_series_keep_the_newest_intervals() -> None:
     halves = text.replace("100ms, 4)", '100ms, 4, "sum")').replace("+= 100ms", "+= 50ms")
     merged = run(halves, environment={"BPFTRACE_DUMMY_TS_MAP": "@ts"})
     assert [value for _, value in merged.maps["@s"].rows[0][1].points] == [1, 5, 9]
+
+
+def test_texts_of_numbers_that_have_none() -> None:
+    text = 'begin { $x = 9999; print((strerror($x), signal_name($x), syscall_name($x))); @[strerror($x)] = signal_name($x); }'
+    assert run_script(text) == "(Unknown error, N/A, Unknown syscall)\n@[Unknown error]: N/A\n"
+
+
+def test_texts_of_numbers_are_bpftraces() -> None:
+    text = "begin { $x = 5; print(strerror($x)); print(strerror(11)); $y = 462; print(syscall_name($y)); }"
+    assert run_script(text) == "I/O error\nTry again (operation would block)\nmseal\n"

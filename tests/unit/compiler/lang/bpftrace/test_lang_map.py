@@ -96,7 +96,8 @@ HISTOGRAMS = [
     ("1023", "[512, 1K) 1"),
     ("1024", "[1K, 2K) 1"),
     ("1048576", "[1M, 2M) 1"),
-    ("(uint64)0x8000000000000000", "[8E, 16E) 1"),
+    ("(uint64)0x8000000000000000", "(..., 0) 1"),
+    ("(uint32)0x80000000", "[2G, 4G) 1"),
     ("9223372036854775807", "[4E, 8E) 1"),
 ]
 
@@ -140,8 +141,9 @@ def test_lhist_counts_in_equal_steps(value: str, row: str) -> None:
     assert buckets("@", f"$v = {value}; @ = lhist($v, 0, 100, 10);") == [row]
 
 
-def test_lhist_counts_large_unsigned_numbers_at_the_end() -> None:
-    assert buckets("@", "@ = lhist((uint64)0xffffffffffffffff, 0, 100, 10);") == ["[100, ...) 1"]
+def test_lhist_takes_64_bits_as_signed() -> None:
+    assert buckets("@", "@ = lhist((uint64)0xffffffffffffffff, 0, 100, 10);") == ["(..., 0) 1"]
+    assert buckets("@", "@ = lhist((uint32)0xffffffff, 0, 100, 10);") == ["[100, ...) 1"]
 
 
 def test_histograms_have_keys() -> None:

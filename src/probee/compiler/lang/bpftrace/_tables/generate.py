@@ -15,6 +15,38 @@ _HERE = Path(__file__).parent
 _HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
 
 
+# Where bpftrace has the words of include/uapi/asm-generic/errno.h, not the C library's
+_WORDS = {
+    5: "I/O error",
+    9: "Bad file number",
+    11: "Try again (operation would block)",
+    12: "Out of memory",
+    18: "Cross-device link",
+    23: "File table overflow",
+    25: "Not a typewriter",
+    33: "Math argument out of domain of func",
+    34: "Math result not representable",
+    35: "Resource deadlock would occur",
+    37: "No record locks available",
+    38: "Invalid system call number",
+    40: "Too many symbolic links encountered",
+    74: "Not a data message",
+    84: "Illegal byte sequence",
+    95: "Operation not supported on transport endpoint",
+    102: "Network dropped connection because of reset",
+    122: "Quota exceeded",
+    125: "Operation Canceled",
+}
+# What is newer than the headers that are at hand: the same numbers on all architectures (scripts/syscall.tbl)
+_NEWER = (
+    "cachestat", "fchmodat2", "map_shadow_stack", "futex_wake", "futex_wait", "futex_requeue", "statmount", "listmount",
+    "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules", "mseal", "setxattrat", "getxattrat", "listxattrat",
+    "removexattrat", "open_tree_attr", "file_getattr", "file_setattr",
+)  # fmt: skip
+_FIRST_NEWER = 451
+_OWN = {"x86_64": {335: "uretprobe"}}  # arch/x86/entry/syscalls/syscall_64.tbl
+
+
 def _table(name: str, rows: dict[int, str]) -> str:
     body = "".join(f"    {number}: {text!r},\n" for number, text in sorted(rows.items())).replace("'", '"')
     return f"{name} = {{\n{body}}}\n"
@@ -26,7 +58,8 @@ def _write(name: str, what: str, text: str) -> None:
 
 
 def _errors() -> dict[int, str]:
-    return {n: os.strerror(n) for n in range(134) if not os.strerror(n).startswith("Unknown error")}
+    found = {n: os.strerror(n) for n in range(134) if not os.strerror(n).startswith("Unknown error")}
+    return {**found, **_WORDS}
 
 
 def _signals() -> dict[int, str]:
@@ -38,11 +71,12 @@ def _signals() -> dict[int, str]:
     return found
 
 
-def _syscalls(path: str) -> dict[int, str]:
+def _syscalls(arch: str, path: str) -> dict[int, str]:
     """Read `#define __NR_name number`; names that wrap another one (`__NR3264_`) are resolved by their 64-bit meaning."""
     text = Path(path).read_text()
     numbers = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
-    return {number: name for name, number in numbers.items() if name not in ("syscalls", "arch_specific_syscall")}
+    found = {number: name for name, number in numbers.items() if name not in ("syscalls", "arch_specific_syscall")}
+    return {**dict(enumerate(_NEWER, _FIRST_NEWER)), **_OWN.get(arch, {}), **found}
 
 
 def main() -> None:
@@ -51,7 +85,7 @@ def main() -> None:
     numbers = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals if s.name not in ("SIGRTMIN", "SIGRTMAX")}
     names = "NUMBERS = {\n" + "".join(f'    "{name}": {number},\n' for name, number in sorted(numbers.items())) + "}\n"
     _write("signals", "Texts (strsignal) and names of signals.", _table("TEXTS", _signals()) + "\n" + names)
-    tables = "\n".join(_table(arch.upper(), _syscalls(path)) for arch, path in _HEADERS.items())
+    tables = "\n".join(_table(arch.upper(), _syscalls(arch, path)) for arch, path in _HEADERS.items())
     _write("syscalls", "Names of system calls by architecture.", tables)
 
 
