@@ -44,6 +44,8 @@ def _holds(question: str, answer: str, *, same_boot: bool) -> bool:
         return _btf(rest, answer)
     if kind in ("file", "directory"):
         return _on_disk(kind, rest) == answer
+    if kind == "binary":
+        return _binary(rest) == answer
     if kind == "tracepoint":
         return _tracepoint(rest) == answer
     return kind == "tracepoints" and _digest(_read(f"{tracefs_root()}/available_events")) == answer
@@ -69,6 +71,13 @@ def _on_disk(kind: str, path: str) -> str:
         return _digest(_read(path)) if os.path.exists(path) else ""
     except OSError:
         return ""
+
+
+def _binary(rest: str) -> str:
+    from probee.kernel.executable import identities
+
+    pid, _, name = rest.partition(":")
+    return identities(name, int(pid))
 
 
 def _tracepoint(name: str) -> str:

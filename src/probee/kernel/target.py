@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from probee.formats.btf.blob import Buffer
-    from probee.model.target import TracepointFormat
+    from probee.model.target import Binary, TracepointFormat
 
 BTF_DIRECTORY = "/sys/kernel/btf"
 
 
 class LiveTarget(BtfBackedTarget):
-    """The kernel that runs here."""
+    """The kernel that runs here; with a `pid`, programs and libraries as that process sees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pid: int = 0) -> None:
+        self.pid = pid
         system = os.uname()
         super().__init__(system.machine, system.release, has_btf=os.path.exists(f"{BTF_DIRECTORY}/{VMLINUX}"))
         self.kallsyms = Kallsyms()
@@ -99,6 +100,12 @@ class LiveTarget(BtfBackedTarget):
         found = self.kallsyms.has(name)
         self.record(f"symbol:{name}", str(int(found)))
         return found
+
+    def binaries(self, name: str) -> Iterable[Binary]:
+        from probee.kernel.executable import find_executables, identities
+
+        self.record(f"binary:{self.pid}:{name}", identities(name, self.pid))
+        return find_executables(name, self.pid)
 
     def raw_tracepoints(self) -> Iterable[tuple[str, str]]:
         if self.has_btf:

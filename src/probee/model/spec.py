@@ -197,8 +197,9 @@ class LinkSpec:
       rawtracepoint            {"name": n}
       interval, profile        {"period_ns": n} or {"frequency_hz": n}; profile runs on every CPU, interval on one
       software, hardware       {"event": number, "period": n}
-      uprobe, uretprobe, usdt  {"path": file, "pid": 0 for all, "offset": bytes into the file, "semaphore": offset or 0} or
-                               {"offsets": [...], "semaphores": [...]} for many places of one file
+      uprobe, uretprobe        {"path": file} and {"function": name, "offset": in it} or {"functions": [names]} or
+                               {"address": as the linker counts} or {"offset": bytes into the file}
+      usdt                     {"path": file, "offsets": [...], "semaphores": [their offsets, or 0]}: all places of a probe
       watchpoint               {"address": where, "length": bytes, "mode": of "rwx", "pid": whose memory, 0 for the kernel's}
       iter                     {"pid": 0 for all, "pin": path or ""}
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from probee.errors import ProbeeError
 from probee.model.ctype import CType, FunctionType
 
 
@@ -64,6 +65,47 @@ class KernelFunction:
         self.type = type
 
 
+class Binary:
+    """A program or library of this machine that has something to probe.  FormatError when the file turns out to be none.
+
+    `path` is where it lies, seen from here (in another mount namespace: behind /proc/PID/root).
+    """
+
+    path: str
+
+    def function_names(self) -> Iterable[str]:
+        """Return the functions that its symbol tables name, sorted, each once."""
+        raise NotImplementedError
+
+    def function_size(self, name: str) -> int | None:
+        """Return a function's size in bytes, 0 if its symbol does not tell, None when there is no such function."""
+        raise NotImplementedError
+
+    def has_code_at(self, address: int) -> bool:
+        """Return whether a symbol covers an address, as the linker counts."""
+        raise NotImplementedError
+
+    def usdt_probes(self) -> Iterable[UsdtPlace]:
+        """Return every place of a USDT probe; a probe may have several."""
+        raise NotImplementedError
+
+
+class UsdtPlace:
+    """One place of a USDT probe.  `offset` is where in the file, `semaphore` the offset of its semaphore (0: it has none).
+
+    `arguments` is the text of the argument specifications, as the note in the file has it.
+    """
+
+    __slots__ = ("arguments", "name", "offset", "provider", "semaphore")
+
+    def __init__(self, provider: str, name: str, offset: int, semaphore: int, arguments: str) -> None:
+        self.provider = provider
+        self.name = name
+        self.offset = offset
+        self.semaphore = semaphore
+        self.arguments = arguments
+
+
 class Target:
     """The interface.  Names that a kernel does not have give None or (), never an error.
 
@@ -117,6 +159,11 @@ class Target:
     def has_symbol(self, name: str) -> bool:
         """True when kallsyms lists the name.  Its address is never the compiler's business: see LateConstant."""
         raise NotImplementedError
+
+    # -- programs and libraries
+    def binaries(self, name: str) -> Iterable[Binary]:
+        """Return the files that a probe's target means, best first: a path, a pattern, a program on PATH, a library's name."""
+        raise ProbeeError(f"programs are on the machine that is traced, and this target knows only its kernel: {name}")
 
     # -- facts
     def record(self, question: str, answer: str) -> None:

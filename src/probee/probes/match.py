@@ -100,6 +100,10 @@ def candidates(probe: Probe, target: Target) -> tuple[str, ...]:
         return closest(probe.event, {name for _, name in target.raw_tracepoints()})
     if provider in ("kprobe", "kretprobe", "fentry", "fexit"):
         return closest(probe.function, {name for name, _ in target.traceable_functions()})
+    if provider in ("uprobe", "uretprobe"):
+        return closest(probe.function, {name for binary in target.binaries(probe.path) for name in binary.function_names()})
+    if provider == "usdt":
+        return closest(probe.event, {place.name for binary in target.binaries(probe.path) for place in binary.usdt_probes()})
     return ()
 
 
@@ -152,6 +156,18 @@ def _fentry(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     return (probe.replace(module=function.module),)
 
 
+def _uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
+    from probee.probes.user import expand_uprobe
+
+    return expand_uprobe(probe, target, span)
+
+
+def _usdt(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
+    from probee.probes.user import expand_usdt
+
+    return expand_usdt(probe, target, span)
+
+
 def _iter(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     if target.has_btf and target.type_named("struct", f"bpf_iter__{probe.function}") is None:
         raise CompileError(f"iter {probe.function} not available for your kernel version.", span)
@@ -180,6 +196,9 @@ _EXPAND: dict[str, Callable[[Probe, Target, int], Iterable[Probe]]] = {
     "fentry": _fentry,
     "fexit": _fentry,
     "iter": _iter,
+    "uprobe": _uprobe,
+    "uretprobe": _uprobe,
+    "usdt": _usdt,
     "tracepoint": _tracepoint,
     "rawtracepoint": _rawtracepoint,
 }

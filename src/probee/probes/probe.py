@@ -27,15 +27,16 @@ class Probe:
     rawtracepoint              module, event
     software hardware          event, count (0: the default)
     interval profile           unit ("hz", "s", "ms" or "us"), count
-    uprobe uretprobe           path, language, function, offset, address, source_file, line, column
-    usdt                       path, namespace, event
+    uprobe uretprobe           path, file, language, function, offset, address, source_file, line, column
+    usdt                       path, file, namespace, event
     watchpoint                 address, length, mode
     test bench                 event (the name)
+    `path` is how a probe's name shows its program or library, `file` where that lies ("" until it was looked for).
     `label` is the name that the script gave the probe (`label=kprobe:f`).
     """
 
     __slots__ = (
-        "address", "category", "column", "count", "event", "function", "label", "language", "length", "line", "mode",
+        "address", "category", "column", "count", "event", "file", "function", "label", "language", "length", "line", "mode",
         "module", "namespace", "offset", "path", "pin", "program_id", "provider", "source_file", "unit",
     )  # fmt: skip
 
@@ -52,6 +53,7 @@ class Probe:
         self.unit = ""
         self.count = 0
         self.path = ""
+        self.file = ""
         self.language = ""
         self.namespace = ""
         self.source_file = ""
@@ -61,7 +63,10 @@ class Probe:
         self.mode = ""
         self.pin = ""
 
-    def replace(self, *, module: str | None = None, function: str = "", category: str = "", event: str = "") -> Probe:
+    def replace(
+        self, *, module: str | None = None, function: str = "", category: str = "", event: str = "", path: str = "",
+        file: str = "", namespace: str = "",
+    ) -> Probe:  # fmt: skip
         """Return a copy with other names; an empty one stays as it is."""
         copy = Probe(self.provider, label=self.label)
         for field in self.__slots__:
@@ -70,6 +75,9 @@ class Probe:
         copy.function = function or self.function
         copy.category = category or self.category
         copy.event = event or self.event
+        copy.path = path or self.path
+        copy.file = file or self.file
+        copy.namespace = namespace or self.namespace
         return copy
 
     @property
@@ -120,6 +128,10 @@ class Probe:
             if self.address is not None:
                 place["address"] = self.address
             return place
+        if kind in ("uprobe", "uretprobe"):
+            if self.address is not None:
+                return {"path": self.file, "address": self.address}
+            return {"path": self.file, "function": self.function, "offset": self.offset}
         if kind == "tracepoint":
             return {"category": self.category, "name": self.event}
         if kind == "rawtracepoint":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Attached in the order of declaration; all others in reverse, so that several programs on one hook run in that order.
 IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
+COUNTED = ("kprobe", "kretprobe", "uprobe", "uretprobe")  # every place of a pattern is an attached probe
 RUN_BY_US = ("begin", "end", "self", "test", "bench")  # never attached
 LOG_BYTES = 1_000_000  # of the verifier's log, unless the script says otherwise
 RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
@@ -44,6 +45,7 @@ class Installation:
         self.links: list[Link] = []
         self.problems: list[Problem] = []
         self.probe_count = 0
+        self._pid = 0
         self._functions = functions
         self._find_btf = find_btf
         self._log_size = int(spec.options.get("log_size", LOG_BYTES)) if verbose else LOG_BYTES
@@ -93,8 +95,12 @@ class Installation:
 
         return Descriptor(btf_load(self.spec.btf), "BTF of the script")
 
-    def attach(self) -> None:
-        """Attach all links; AttachError when one cannot be that must, or when none could."""
+    def attach(self, pid: int = 0) -> None:
+        """Attach all links, those in programs for one process if `pid` is one.
+
+        AttachError when one cannot be that must, or when none could.
+        """
+        self._pid = pid
         declared = [link for link in self.spec.links if link.kind not in RUN_BY_US]
         for link in [link for link in declared if link.kind in IN_ORDER]:
             self._attach(link)
@@ -112,12 +118,12 @@ class Installation:
         from probee.kernel.links.attach import attach
 
         try:
-            link = attach(spec, self.programs[spec.program], functions=self._functions)
+            link = attach(spec, self.programs[spec.program], functions=self._functions, pid=self._pid)
         except AttachError as error:
             self._missing(spec, error)
             return
         self.links.append(link)
-        self.probe_count += link.targets if spec.kind in ("kprobe", "kretprobe") else 1
+        self.probe_count += link.targets if spec.kind in COUNTED else 1
         if link.skipped and self.spec.options.get("missing_probes") != "ignore":
             self.problems.append(Problem(_skipped_text(link), severity="warning"))
 

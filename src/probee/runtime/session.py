@@ -100,7 +100,7 @@ class Session:
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
         installed.load(self.constants())
         installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
-        installed.attach()
+        installed.attach(self._child.pid if self._child is not None else self._pid)
         if self._child is not None:
             self._child.release()
 

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from probee.kernel.links.kprobe import FunctionList
 
 
-def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None = None) -> Link:
+def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None = None, pid: int = 0) -> Link:
     """Attach a loaded program.
 
     `functions()` gives (name, module) of every traceable function: patterns are expanded by it, misspellings explained.
+    Probes in programs are for the process `pid` alone, 0 for all.
     "begin" and "end" are not attached but test-run by their owner.  Raises AttachError, PermissionMissing or KernelError.
     """
     kind = spec.kind
@@ -38,7 +39,7 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
     if kind in ("uprobe", "uretprobe", "usdt"):
         from probee.kernel.links.uprobe import attach_uprobe
 
-        return attach_uprobe(spec, program)
+        return attach_uprobe(spec, program, pid=pid)
     if kind in ("fentry", "fexit"):
         from probee.kernel.links.tracing import attach_tracing
 

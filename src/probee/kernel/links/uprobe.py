@@ -3,12 +3,12 @@
 Mirrors perf_uprobe of kernel/events/core.c: config1 is the file's path, config2 the offset in the file, the upper half of
 config the offset of a USDT semaphore that the kernel counts up while the probe is attached; and bpf_uprobe_multi_link_attach
 of kernel/trace/bpf_trace.c.
-Parameters of the spec: {"path": file, "offset": bytes into the file, or "offsets": a list of them, "pid": 0 for all,
-"semaphore": offset or 0, or "semaphores": one for each of the offsets}.
+Parameters of the spec: see LinkSpec.  Functions are looked for in the file's symbols now: it may have changed since compiling.
 """
 
 from __future__ import annotations
 
+from probee.errors import AttachError
 from probee.kernel.links.event import set_program
 from probee.kernel.links.link import Link, attach_error
 from probee.kernel.programs.program import Program
@@ -25,22 +25,26 @@ _EILSEQ = 84
 _REFERENCE_SHIFT = 32  # PERF_UPROBE_REF_CTR_OFFSET_SHIFT, Linux 4.20 (commit a6ca88b241d5)
 
 
-def attach_uprobe(spec: LinkSpec, program: Program) -> Link:
-    """Attach to one offset in a file or to several, for one process or all.
+def attach_uprobe(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
+    """Attach to one place in a file or to several, for one process (`pid`, or the spec's) or all.
 
     Of several, those that cannot be probed are left out and named in the link's `skipped`.
     """
-    places = _places(spec)
     link = Link(spec, program)
+    places = _places(link)
+    pid = _number(spec, "pid") or pid
     if program.attach_type == AttachType.TRACE_UPROBE_MULTI:
-        _attach_together(link, places)
+        _attach_together(link, places, pid)
     else:
-        _attach_each(link, places)
+        _attach_each(link, places, pid)
     return link
 
 
-def _places(spec: LinkSpec) -> list[tuple[int, int]]:
+def _places(link: Link) -> list[tuple[int, int]]:
     """Return (offset, semaphore) of each place, once."""
+    spec = link.spec
+    if "function" in spec.parameters or "functions" in spec.parameters or "address" in spec.parameters:
+        return [(offset, 0) for offset in _resolved(link)]
     if "offsets" not in spec.parameters:
         return [(_number(spec, "offset"), _number(spec, "semaphore"))]
     offsets = _numbers(spec, "offsets")
@@ -48,14 +52,38 @@ def _places(spec: LinkSpec) -> list[tuple[int, int]]:
     return list(dict.fromkeys(zip(offsets, semaphores, strict=True)))
 
 
-def _attach_together(link: Link, places: list[tuple[int, int]]) -> None:
+def _resolved(link: Link) -> list[int]:
+    """Return where in the file the functions, or the address, of a spec are."""
+    from probee.kernel.symbols.binary import open_elf
+
+    parameters, path = link.spec.parameters, str(link.spec.parameters["path"])
+    file = open_elf(path)
+    if "address" in parameters:
+        address = _number(link.spec, "address")
+        offset = file.file_offset(address)
+        return [address if offset is None else offset]
+    listed = parameters.get("functions")
+    names = [str(name) for name in listed] if isinstance(listed, list) else [str(parameters["function"])]
+    inside = _number(link.spec, "offset")
+    found: dict[int, None] = {}
+    for name in names:
+        offsets = {file.file_offset(symbol.address) for symbol in file.find(name) if symbol.is_function} - {None}
+        found.update(dict.fromkeys(offset + inside for offset in offsets if offset is not None))
+        if not offsets:
+            link.skipped.append((name, f"{path} has no such function"))
+    if not found:
+        raise AttachError(link.probe, f"Could not resolve symbol: {path}:{names[0]}")
+    return list(found)
+
+
+def _attach_together(link: Link, places: list[tuple[int, int]], pid: int) -> None:
     """Attach all by one link; if the kernel refuses a place, by as few as halving needs."""
     waiting, failed = [places], 0
     while waiting:
         part = waiting.pop()
         result = uprobe_multi_link(
             link.program.fd, str(link.spec.parameters["path"]), [offset for offset, _ in part],
-            semaphores=[counter for _, counter in part], pid=_number(link.spec, "pid"),
+            semaphores=[counter for _, counter in part], pid=pid,
             on_return=link.spec.kind == "uretprobe",
         )  # fmt: skip
         if result >= 0:
@@ -69,14 +97,14 @@ def _attach_together(link: Link, places: list[tuple[int, int]]) -> None:
     _require_one(link, failed)
 
 
-def _attach_each(link: Link, places: list[tuple[int, int]]) -> None:
+def _attach_each(link: Link, places: list[tuple[int, int]], pid: int) -> None:
     """Attach by one perf event for each place."""
     type = pmu_type("uprobe")
     if type is None:
         raise attach_error(link.probe, EOPNOTSUPP, _cause(link.spec, EOPNOTSUPP))
     failed = 0
     for offset, semaphore in places:
-        result = _open(link, type, offset, semaphore)
+        result = _open(link, type, offset, semaphore, pid)
         if result < 0:
             failed = -result
             link.skipped.append((f"{offset:#x}", _cause(link.spec, failed)))
@@ -85,13 +113,12 @@ def _attach_each(link: Link, places: list[tuple[int, int]]) -> None:
     _require_one(link, failed)
 
 
-def _open(link: Link, type: int, offset: int, semaphore: int) -> int:
+def _open(link: Link, type: int, offset: int, semaphore: int, pid: int) -> int:
     """Attach to one place; return 0 or -errno."""
     name = bytearray(str(link.spec.parameters["path"]).encode(errors="surrogateescape") + b"\0")
     config = semaphore << _REFERENCE_SHIFT
     if link.spec.kind == "uretprobe":
         config |= 1 << pmu_bit("uprobe", "retprobe")
-    pid = _number(link.spec, "pid")
     event = perf_event_open(
         type, config, pid=pid or -1, cpu=-1 if pid else online_cpus()[0], config1=address_of(name), config2=offset, period=1
     )

@@ -138,9 +138,12 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
     """Return the probes that a pattern or name stands for; what to do about one that stands for none is configured."""
     how = script.config.text("missing_probes")
     try:
-        return list(expand(point, script.target, span))
+        found = list(expand(point, script.target, span))
+        if point.provider.name in ("uprobe", "uretprobe") and not options.unsafe:
+            _check_places(script, point, found, span)
+        return found
     except UnknownName as error:
-        if point.is_pattern:
+        if point.is_pattern and not point.path:
             raise
         is_function = point.provider.name in ("kprobe", "kretprobe")
         if is_function and how != "ignore":
@@ -156,6 +159,14 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
         if how == "warn":
             script.warn(f"{error.message} Skipping.", span)
         return []
+
+
+def _check_places(script: Script, point: Probe, found: list[Probe], span: int) -> None:
+    from probee.probes.user import check_place
+
+    if not point.is_pattern:
+        for match in found:
+            check_place(match, script.target, span)
 
 
 def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:

@@ -246,6 +246,8 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options) -
     attach_type = AttachType.NONE
     if len(instance.matches) > 1 and instance.provider in ("kprobe", "kretprobe") and low.feature("kprobe_multi"):
         attach_type = AttachType.TRACE_KPROBE_MULTI
+    if len(instance.matches) > 1 and instance.provider in ("uprobe", "uretprobe") and low.feature("uprobe_multi"):
+        attach_type = AttachType.TRACE_UPROBE_MULTI
     target = ""
     if is_typed(instance):
         attach_type, target = AttachType.TRACE_RAW_TP, instance.matches[0].event
@@ -274,9 +276,24 @@ def _links(script: Script, unit: Unit, instance: Instance) -> None:
         parameters: dict[str, int | str | list[str]] = {"pattern": point.function, "module": point.module}
         unit.links.append(LinkSpec(instance.provider, program, point.name, parameters, span=instance.span))
         return
+    if instance.provider in ("uprobe", "uretprobe") and len(instance.matches) > 1 and point.address is None:
+        _links_by_file(unit, instance)
+        return
     for match in instance.matches:
         place = _trigger(match) or match.link_parameters()
         unit.links.append(LinkSpec(instance.provider, program, match.name, place, span=instance.span))
+
+
+def _links_by_file(unit: Unit, instance: Instance) -> None:
+    """Add one link for each program or library, to all the functions that are meant in it."""
+    functions: dict[str, list[str]] = {}
+    for match in instance.matches:
+        functions.setdefault(match.file, []).append(match.function)
+    paths = {match.file: match.path for match in instance.matches}
+    for file, names in functions.items():
+        name = instance.point.replace(path=paths[file]).name
+        place: dict[str, int | str | list[str]] = {"path": file, "functions": names}
+        unit.links.append(LinkSpec(instance.provider, unit.programs[-1].name, name, place, span=instance.span))
 
 
 def _trigger(point: Probe) -> dict[str, int | str | list[str]]:

@@ -1,0 +1,71 @@
+"""Programs and libraries of this machine as a Target shows them, and whether they are still the same.
+
+A file is the same while its device, inode, size and time of modification are: package managers replace files, and compilers
+write them anew.  Symbols are read when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from probee.model.target import Binary, UsdtPlace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from probee.formats.elf.read import ElfFile
+
+
+class Executable(Binary):
+    """An ELF file at a path."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._elf: ElfFile | None = None
+
+    def elf(self) -> ElfFile:
+        if self._elf is None:
+            from probee.kernel.symbols.binary import open_elf
+
+            self._elf = open_elf(self.path)
+        return self._elf
+
+    def function_names(self) -> Iterable[str]:
+        return self.elf().function_names()
+
+    def function_size(self, name: str) -> int | None:
+        return max((symbol.size for symbol in self.elf().find(name) if symbol.is_function), default=None)
+
+    def has_code_at(self, address: int) -> bool:
+        return any(table.at(address) is not None for table in self.elf().tables())
+
+    def usdt_probes(self) -> Iterable[UsdtPlace]:
+        from probee.formats.elf.usdt import usdt_probes
+
+        return [
+            UsdtPlace(probe.provider, probe.name, probe.offset, probe.semaphore_offset or 0, probe.argument_text)
+            for probe in usdt_probes(self.elf())
+            if probe.offset is not None
+        ]
+
+
+def find_executables(name: str, pid: int) -> list[Executable]:
+    """Return the files that a probe's target means, as a process sees them, or (pid 0) as this one does."""
+    from probee.kernel.symbols.binary import find_binary
+
+    return [Executable(path) for path in find_binary(name, pid)]
+
+
+def identities(name: str, pid: int) -> str:
+    """Return what changes when a target means other files, or the same files have other contents."""
+    return ";".join(f"{file.path}={identity(file.path)}" for file in find_executables(name, pid))
+
+
+def identity(path: str) -> str:
+    """Return device, inode, size and time of modification of a file; "" when it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return f"{found.st_dev:x}.{found.st_ino}.{found.st_size}.{found.st_mtime_ns}"
