@@ -38,16 +38,17 @@ def open_elf_identified(path: str, name: str = "") -> tuple[ElfFile, os.stat_res
     except OSError as error:
         kind = PermissionMissing if error.errno in (_EPERM, _EACCES) else KernelError
         raise kind(error.errno or 0, f"open({path})", f"{name} cannot be opened: {error.strerror}") from None
-    with open(fd, "rb", buffering=0):
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise FormatError(f"{name} is no regular file")
         if not found.st_size:
             raise FormatError(f"{name} is empty")
-        try:
-            return ElfFile(mmap(fd, 0, access=ACCESS_READ), name), found
-        except OSError as error:
-            raise KernelError(error.errno or 0, f"mmap({path})", f"{name} cannot be read: {error.strerror}") from None
+        return ElfFile(mmap(fd, 0, access=ACCESS_READ), name), found
+    except OSError as error:
+        raise KernelError(error.errno or 0, f"mmap({path})", f"{name} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(fd)
 
 
 # -- finding

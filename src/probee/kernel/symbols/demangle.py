@@ -41,7 +41,8 @@ def without_arguments(name: str) -> str:
     """Return a demangled function without its arguments: `a::f` of `a::f(int) const`."""
     depth = 0
     for at, char in enumerate(name):
-        if char == "(" and not depth and at and not name.startswith(("(anonymous namespace)", "()"), at):
+        named = name.startswith("(anonymous namespace)", at) or name.startswith("operator()", max(0, at - 8))
+        if char == "(" and not depth and not named:
             return name[:at]
         if not name.startswith(("operator<", "operator>", "operator-"), max(0, at - 8)):
             depth += (char in "<") - (char in ">")

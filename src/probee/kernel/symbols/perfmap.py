@@ -11,6 +11,7 @@ import stat
 from bisect import bisect_right
 from itertools import accumulate
 
+_PIECE = 1 << 20
 _FARTHEST = 256  # pieces below an address that are looked at
 
 
@@ -56,21 +57,28 @@ class PerfMap:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError:
             return False
-        with open(fd, "rb", buffering=0) as file:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or (self.owners and found.st_uid not in self.owners):
-                return False
-            identity = (found.st_dev, found.st_ino)
-            if identity != self._identity or found.st_size < self._position:
-                self._forget()
-                self._identity = identity
-            if found.st_size == self._position:
-                return False
-            file.seek(self._position)
-            data = file.readall() or b""
+        try:
+            data = self._news(fd)
+        finally:
+            os.close(fd)
         self._position += len(data)
-        self._add(self._partial + data)
-        return True
+        if data:
+            self._add(self._partial + data)
+        return bool(data)
+
+    def _news(self, fd: int) -> bytes:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or (self.owners and found.st_uid not in self.owners):
+            return b""
+        identity = (found.st_dev, found.st_ino)
+        if identity != self._identity or found.st_size < self._position:
+            self._forget()
+            self._identity = identity
+        pieces, at = [], self._position
+        while piece := os.pread(fd, _PIECE, at):
+            pieces.append(piece)
+            at += len(piece)
+        return b"".join(pieces)
 
     def _add(self, text: bytes) -> None:
         text, newline, self._partial = text.rpartition(b"\n")
