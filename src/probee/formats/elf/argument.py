@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from probee.errors import FormatError
 from probee.formats.elf.read import AARCH64, MACHINES, X86_64
+from probee.model.usdt import CONSTANT, MEMORY, REGISTER
+from probee.model.usdt import UsdtArgument as Argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,40 +19,7 @@ if TYPE_CHECKING:
 
     Resolve = Callable[[str], int | None]
 
-CONSTANT, REGISTER, MEMORY = "constant", "register", "memory"
-
 PROGRAM_COUNTER = {X86_64: "ip", AARCH64: "pc"}
-
-
-class Argument:
-    """How to get at one argument of `size` bytes.
-
-    kind       value
-    constant   `value`
-    register   the low bytes of `register`, or those from bit `shift` on (%ah: 8)
-    memory     what lies at `register` + `index` * `scale` + `value`; a part that is not there is ""
-
-    An `is_float` argument lies in a floating-point register (of a name that pt_regs does not have) or in memory.
-    """
-
-    __slots__ = ("index", "is_float", "kind", "register", "scale", "shift", "signed", "size", "text", "value")
-
-    def __init__(
-        self, kind: str, *, value: int = 0, register: str = "", index: str = "", scale: int = 1, shift: int = 0
-    ) -> None:  # fmt: skip
-        self.kind = kind
-        self.value = value
-        self.register = register
-        self.index = index
-        self.scale = scale
-        self.shift = shift
-        self.size = 8
-        self.signed = False
-        self.is_float = False
-        self.text = ""
-
-    def __repr__(self) -> str:
-        return f"Argument({self.text})"
 
 
 def parse_arguments(

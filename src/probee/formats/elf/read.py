@@ -14,7 +14,7 @@ from probee.errors import FormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from mmap import mmap
 
     from probee.formats.elf.symbol import Symbol, SymbolTable
@@ -322,6 +322,14 @@ class ElfFile:
     def find(self, name: str) -> list[Symbol]:
         """Return the symbols of a name, of the first table that has it; see SymbolTable.find."""
         return next((found for table in self.tables() if (found := table.find(name))), [])
+
+    def find_many(self, names: Iterable[str]) -> dict[str, list[Symbol]]:
+        """Return the symbols of each name that is known, as `find` does; much cheaper than that for more than a few names."""
+        left, found = set(names), {}
+        for table in self.tables():
+            found.update(table.find_many(left))
+            left -= found.keys()
+        return found
 
     def function_names(self) -> list[str]:
         """Return the names of all functions defined here, each once."""

@@ -17,7 +17,7 @@ from probee.errors import FormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from probee.formats.elf.read import ElfFile, Section
 
@@ -127,7 +127,7 @@ class SymbolTable:
 
     def _order(self, index: int) -> tuple[bool, bool, bool]:
         type = self._infos[index] & 15
-        return type not in (FUNC, IFUNC), self._hidden(index), self._infos[index] >> 4 == LOCAL
+        return type not in (FUNC, IFUNC), self._is_hidden(index), self._infos[index] >> 4 == LOCAL
 
     def _named(self, name: str) -> list[int]:
         if not name:
@@ -160,7 +160,7 @@ class SymbolTable:
                 at = column.find(wanted, at + 1)
         return sorted(found)
 
-    def _hidden(self, index: int) -> bool:
+    def _is_hidden(self, index: int) -> bool:
         """Return whether a dynamic symbol is only there for programs linked against an older version."""
         if self is not self.file.dynsym:
             return "@" in self.name(index).replace("@@", "")
@@ -172,14 +172,31 @@ class SymbolTable:
     # -- all
 
     def function_names(self) -> list[str]:
-        """Return the names of the functions that are defined here, each once, in the order of the table."""
-        offsets = list(dict.fromkeys(map(self._names.__getitem__, self._defined(_FUNCTIONS))))
+        """Return the names of the functions that are defined here, each once, in the order of the table; without versions."""
+        names = dict.fromkeys(self._texts(self._defined(_FUNCTIONS)))
+        if not any("@" in name for name in names):
+            return list(names)
+        return list(dict.fromkeys([name.partition("@")[0] or name for name in names]))
+
+    def _texts(self, indexes: list[int]) -> list[str]:
+        """Return the names of many symbols."""
+        offsets = list(map(self._names.__getitem__, indexes))
         raw = bytes(self._strings) + b"\0"
         text = raw.decode("utf-8", "surrogateescape")
         if len(text) != len(raw):  # offsets are of bytes
             return [raw[at : raw.find(b"\0", at)].decode("utf-8", "surrogateescape") for at in offsets]
         find = text.find
         return [text[at : find("\0", at)] for at in offsets]
+
+    def find_many(self, names: Iterable[str]) -> dict[str, list[Symbol]]:
+        """Return what `find` returns for each of many names that is here; one pass over the table."""
+        wanted: dict[str, list[int]] = {name: [] for name in names}
+        indexes = self._defined(_PLACES)
+        for index, name in zip(indexes, self._texts(indexes), strict=True):
+            found = wanted.get(name) if name in wanted else wanted.get(name.partition("@")[0])
+            if found is not None:
+                found.append(index)
+        return {name: list(map(self.symbol, sorted(each, key=self._order))) for name, each in wanted.items() if each}
 
     def functions(self) -> Iterator[Symbol]:
         """Yield the functions that are defined here, in the order of the table."""

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probee.formats.elf.argument import Argument
+    from probee.model.usdt import UsdtArgument as Argument
 
 
 class UsdtProbe:

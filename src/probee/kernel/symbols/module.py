@@ -7,14 +7,26 @@ The order is the one in which names are most exact: the file's own .symtab, else
 from __future__ import annotations
 
 from probee.errors import FormatError
+from probee.kernel.symbols.binary import open_elf
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from probee.formats.elf.read import ElfFile
     from probee.formats.elf.symbol import Symbol, SymbolTable
+
+
+def open_module(path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> Module:
+    """Open a program or library with all symbols that there are for it; the errors of binary.open_elf.
+
+    A path below /proc/PID/root looks for debug files there, too.
+    """
+    prefix, root, rest = path.partition("/root/") if path.startswith("/proc/") else (path, "", "")
+    if root:
+        return Module(open_elf(path), f"/{rest}", directories=directories, prefix=f"{prefix}/root")
+    return Module(open_elf(path), path, directories=directories)
 
 
 class Module:
@@ -77,7 +89,16 @@ class Module:
         """Return the symbols of a name, of the first table that has it; see SymbolTable.find."""
         return next((found for table in self.tables() if (found := table.find(name))), [])
 
+    def find_many(self, names: Iterable[str]) -> dict[str, list[Symbol]]:
+        """Return the symbols of each name that is known, as `find` does; much cheaper than that for more than a few names."""
+        left, found = set(names), {}
+        for table in self.tables():
+            found.update(table.find_many(left))
+            left -= found.keys()
+            if not left:
+                break
+        return found
+
     def function_names(self) -> list[str]:
-        """Return the names of all functions, each once; without versions behind `@`."""
-        names = [name for table in self.tables() for name in table.function_names()]
-        return list(dict.fromkeys([name.partition("@")[0] if "@" in name else name for name in names if name]))
+        """Return the names of all functions, each once."""
+        return list(dict.fromkeys([name for table in self.tables() for name in table.function_names() if name]))

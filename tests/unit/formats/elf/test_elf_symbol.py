@@ -111,6 +111,24 @@ def test_of_several_names_for_one_place_the_one_that_people_know(rows: list[tupl
         assert name_at(table([(each, START, 8, FUNC, binding) for each, binding in order]), START + 1) == name
 
 
+@pytest.mark.parametrize(("wide", "order"), LAYOUTS)
+def test_many_names_are_found_as_each_alone_would_be(wide: bool, order: str) -> None:
+    image = ElfImage(wide=wide, order=order)
+    rows = [("one", START, 4, FUNC, LOCAL), ("one", START + 4, 4, FUNC, GLOBAL), ("two@@V2", START + 8, 4, FUNC, GLOBAL)]
+    image.symbols(rows)
+    image.symbols([("one", START + 4, 4, FUNC, GLOBAL), ("three", START + 12, 4, OBJECT, GLOBAL)], dynamic=True)
+    file = ElfFile(image.build())
+    names = ["one", "two", "three", "four", ""]
+    found = {name: [symbol.address for symbol in symbols] for name, symbols in file.find_many(names).items()}
+    assert found == {name: [symbol.address for symbol in file.find(name)] for name in names[:3]}
+    assert found == {"one": [START + 4, START], "two": [START + 8], "three": [START + 12]}
+
+
+def test_versions_are_no_part_of_a_functions_name() -> None:
+    symbols = table([("copy@V1", START, 4, FUNC, GLOBAL), ("copy@@V2", START + 4, 4, FUNC, GLOBAL)])
+    assert symbols.function_names() == ["copy"]
+
+
 def test_indirect_functions_are_functions() -> None:
     assert table([("memcpy", START, 8, IFUNC, GLOBAL)]).function_names() == ["memcpy"]
 
