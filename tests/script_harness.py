@@ -154,6 +154,7 @@ class _Run:
     """Stands in for runtime.session.Session, for the actions that ask it."""
 
     warnings = True
+    hurries = False
 
     def __init__(self, spec: ObjectSpec, world: World) -> None:
         self.spec = spec

@@ -92,3 +92,17 @@ def test_a_verbose_session_needs_room_for_the_verifiers_log() -> None:
     assert second.startswith("WARNING: Kernel log seems to be trimmed.")
     with load(spec) as session:
         assert session.running
+
+
+def test_a_backlog_of_commands_does_not_keep_a_session_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probee.runtime.session.PATIENCE_S", 0.1)
+    loop = "for ($i : 0..100) { system(\"sleep 0.01\"); }"
+    session = load(compile(f"begin {{ {loop} }} interval:s:60 {{ }} end {{ system(\"echo end\"); }}", unsafe=True))
+    session.start()
+    session.stop()
+    found = list(session)
+    session.close()
+    texts = [event.text for event in found if isinstance(event, events.Text)]
+    assert texts[-1] == "end\n"
+    assert len(texts) < 60
+    assert any("were not run" in event.text for event in found if isinstance(event, events.Problem))

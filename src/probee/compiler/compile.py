@@ -88,5 +88,6 @@ def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
         pid_namespace=bool(options.get("pid_namespace")),
         environment=options.get("environment") or {},
         mode=str(options.get("mode") or ""),
+        without=tuple(options.get("without") or ()),
     )
     return lower_script(source, target, chosen)

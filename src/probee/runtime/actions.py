@@ -160,7 +160,10 @@ def _cat(action: Action, session: Session) -> One:
 def _system(action: Action, session: Session) -> One:
     render = _rendered(action, session)
 
-    def handle(data: bytes, offset: int, length: int) -> events.Event:
+    def handle(data: bytes, offset: int, length: int) -> events.Event | None:
+        if session.hurries:
+            session.left_out += 1
+            return None
         from subprocess import PIPE, STDOUT, run
 
         done = run(["sh", "-c", render(data, offset, length)], stdout=PIPE, stderr=STDOUT, check=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from time import monotonic
 
 from probee.errors import Source
 from probee.kernel.lookup import KernelLookup
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from probee.runtime.snapshot import MapReader
 
 LOSS_INTERVAL_S = 0.1
+PATIENCE_S = 1.0  # for what programs left in the ring when the end was asked for
 
 
 class Session:
@@ -64,6 +66,8 @@ class Session:
         self._poll: select.epoll | None = None
         self._state = "new"  # → running → ending or exited → ended → closed
         self._signalled = False
+        self._stopped_s = 0.0
+        self.left_out = 0  # commands of system() that were not run any more
         self._next_loss_s = 0.0
         self._last_maps: dict[str, MapSnapshot] = {}
         self._last_loss = Loss()
@@ -131,8 +135,14 @@ class Session:
         """Make the session end soon; may be called from another thread or a signal handler, and twice."""
         if self._state == "running":
             self._state = "ending"
+            self._stopped_s = monotonic()
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
+
+    @property
+    def hurries(self) -> bool:
+        """True when the end was asked for some time ago: what takes long is left out from then on, and counted."""
+        return self._stopped_s > 0 and monotonic() - self._stopped_s > PATIENCE_S
 
     def exit(self, status: int) -> None:
         """End the session with this status and throw away what follows: what the script's exit() does."""
@@ -279,9 +289,7 @@ class Session:
         return handler
 
     def _new_losses(self) -> list[Event]:
-        import time
-
-        now = time.monotonic()
+        now = monotonic()
         if now < self._next_loss_s:
             return []
         self._next_loss_s = now + LOSS_INTERVAL_S
@@ -304,6 +312,7 @@ class Session:
             self._discard()
         else:
             yield from self._drain_all()
+        self._stopped_s = 0.0  # what `end` asks for is done, however long that takes
         self.installed.run_once("end")
         yield from self._drain_all()
         self._state = "ended"
@@ -311,6 +320,9 @@ class Session:
         lost: list[Event] = [] if self.mode == "bench" else list(self._loss.news())
         if self._last_loss.missed:
             lost.append(Problem(missed_text(self._last_loss.missed), severity="warning"))
+        if self.left_out:
+            text = f"{self.left_out} commands of system() were not run: the session ended with so many of them waiting"
+            lost.append(Problem(text, severity="warning"))
         if lost:
             yield lost
         wanted = self.spec.options.get("print_maps_on_exit", True) and not self.mode

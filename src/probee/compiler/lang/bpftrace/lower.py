@@ -47,6 +47,7 @@ class Lowerer:
         self.left: Place | None = None  # in a callback: where it notes that the whole program ends, and with what
         self.returned: Place | None = None  # in a function: where its result goes, when it is no number
         self.program_index = instance.index
+        self.always_zero = False  # whatever the script returns, the program's result is 0
 
     def nested(self, function: Function) -> Lowerer:
         """Return a lowerer for a callback of this function; the context of the program is out of its reach."""
@@ -100,7 +101,7 @@ class Lowerer:
     def leave(self, value: Value | None = None) -> None:
         """End the program with a result, the default one if there is none; in a callback, have its caller do so."""
         b = self.b
-        value = value if value is not None else b.const(self.result)
+        value = value if value is not None and not self.always_zero else b.const(self.result)
         if self.left is not None:
             place.store(b, self.left.at(0, t.UINT64), b.const(1))
             place.store(b, self.left.at(8, t.UINT64), value)
@@ -248,7 +249,7 @@ class Lowerer:
 
     def feature(self, name: str) -> bool:
         """Ask the target for a kernel feature; remembered in the unit for the passes."""
-        found = self.script.target.has_feature(name)
+        found = self.script.has_feature(name)
         if found:
             self.unit.features |= {name}
         return found

@@ -14,6 +14,7 @@ from probee.compiler.lang.bpftrace.lower_record import add_runtime_maps
 from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
+from probee.compiler.lang.bpftrace.session import find_pairs, lower_pair
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
 from probee.errors import CompileError, Source, UsageError, span_range
 from probee.model.spec import AttachType, LinkSpec
@@ -32,7 +33,9 @@ _KNOWN_FILES = frozenset((
     "syscall.h", "time.h", "unistd.h", "inttypes.h",
 ))  # fmt: skip
 PASS_FEATURES = ("probe_read_kernel", "atomic_fetch", "insn_v4")  # what passes and codegen choose instructions by
-PID_FILTERED = frozenset(("kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit"))
+PID_FILTERED = frozenset((
+    "kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit", "profile", "software", "hardware",
+))  # fmt: skip
 _RAW_NESTING = 3  # raw tracepoints are not guarded against recursion on older kernels: task, interrupt, NMI
 
 
@@ -41,7 +44,7 @@ class Options:
 
     __slots__ = (
         "environment", "has_child", "has_pid", "include_dirs", "includes", "mode", "named", "parameters", "pid_namespace",
-        "unsafe", "warning_level",
+        "unsafe", "warning_level", "without",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +60,7 @@ class Options:
         pid_namespace: bool = False,
         environment: dict[str, str] | None = None,
         mode: str = "",
+        without: tuple[str, ...] = (),
         include_dirs: tuple[str, ...] = (),
     ) -> None:
         self.parameters = parameters
@@ -69,6 +73,7 @@ class Options:
         self.pid_namespace = pid_namespace
         self.environment = environment or {}
         self.mode = mode
+        self.without = without
         self.include_dirs = include_dirs
 
 
@@ -104,7 +109,7 @@ def read(source: Source, target: Target, options: Options) -> Script:
     config = read_config(program.config, options.environment)
     script = Script(program, source, target, config, options.parameters)
     script.options.update(unsafe=options.unsafe, has_child=options.has_child)
-    script.options.update(warning_level=options.warning_level, pid_namespace=options.pid_namespace)
+    script.options.update(warning_level=options.warning_level, pid_namespace=options.pid_namespace, without=options.without)
     script.environment = options.environment
     script.named = {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in options.named)}
     for message, span in config.warnings:
@@ -190,10 +195,14 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
         unit.maps[kernel_name(info)] = map_spec(script, info)
     bodies = [id(instance.probe) for instance in script.instances]
     _choose(script, unit, options.mode)
+    pairs = find_pairs(script)
+    taken = {id(instance) for instance in pairs.values()}
     for instance in script.instances:
+        if id(instance) in taken:
+            continue
         if bodies.count(id(instance.probe)) > 1:  # what is noted on the tree is another instance's
             resolver.probe(instance)
-        unit.programs.append(_program(script, unit, instance, options))
+        unit.programs.append(_program(script, unit, instance, options, pairs.get(id(instance))))
         _links(script, unit, instance)
     unit.warnings = [_shown(warning) for warning in script.warnings]
     return unit
@@ -224,14 +233,18 @@ def _shown(warning: CompileError) -> str:
     return warning.text("WARNING") if warning.span else f"WARNING: {warning.message}"
 
 
-def _program(script: Script, unit: Unit, instance: Instance, options: Options) -> Program:
+def _program(script: Script, unit: Unit, instance: Instance, options: Options, at_return: Instance | None = None) -> Program:
     name = _program_name(instance)
     function = Function(name, (pointer("context"),), I64, span=instance.probe.span)
     low = Lowerer(script, unit, instance, function)
     add_runtime_maps(low)
-    if options.has_pid and instance.provider in PID_FILTERED:
-        low.filter_pid()
-    low.body()
+    filtered = options.has_pid and instance.provider in PID_FILTERED
+    if at_return is not None:
+        lower_pair(low, at_return, filtered=filtered)
+    else:
+        if filtered:
+            low.filter_pid()
+        low.body()
     functions = [function, *low.callbacks]
     if options.warning_level == VERBOSE:
         from probee.compiler.lang.bpftrace.watch import watch_reads
@@ -246,6 +259,8 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options) -
     attach_type = AttachType.NONE
     if len(instance.matches) > 1 and instance.provider in ("kprobe", "kretprobe") and low.feature("kprobe_multi"):
         attach_type = AttachType.TRACE_KPROBE_MULTI
+    if at_return is not None:
+        attach_type = AttachType.TRACE_KPROBE_SESSION
     if len(instance.matches) > 1 and instance.provider in ("uprobe", "uretprobe") and low.feature("uprobe_multi"):
         attach_type = AttachType.TRACE_UPROBE_MULTI
     target = ""

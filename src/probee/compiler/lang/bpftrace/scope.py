@@ -174,6 +174,11 @@ class Script:
         self.warnings: list[CompileError] = []
         self.calls: list[int] = []  # spans of the macro calls around what is being looked at, outermost first
 
+    def has_feature(self, name: str) -> bool:
+        """Say whether the kernel has a feature, and whether it may be used (--no-feature)."""
+        without = self.options.get("without")
+        return not (isinstance(without, tuple) and name in without) and self.target.has_feature(name)
+
     def parents(self) -> tuple[int, ...]:
         """Return the macro calls that the current place comes from, innermost first."""
         return tuple([span for span in reversed(self.calls) if span])
