@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 
-from probee.model.target import Binary, UsdtPlace
+from probee.model.target import Binary
+from probee.model.usdt import UsdtPlace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from probee.formats.elf.read import ElfFile
+    from probee.formats.elf.usdt import UsdtProbe
 
 
 class Executable(Binary):
@@ -43,11 +45,13 @@ class Executable(Binary):
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         from probee.formats.elf.usdt import usdt_probes
 
-        return [
-            UsdtPlace(probe.provider, probe.name, probe.offset, probe.semaphore_offset or 0, probe.argument_text)
-            for probe in usdt_probes(self.elf())
-            if probe.offset is not None
-        ]
+        return [_place(probe) for probe in usdt_probes(self.elf()) if probe.offset is not None]
+
+
+def _place(probe: UsdtProbe) -> UsdtPlace:
+    return UsdtPlace(
+        probe.provider, probe.name, probe.offset or 0, probe.semaphore_offset or 0, probe.argument_text, lambda: probe.arguments
+    )
 
 
 def find_executables(name: str, pid: int) -> list[Executable]:

@@ -12,6 +12,10 @@ from collections.abc import Iterable
 from probee.errors import ProbeeError
 from probee.model.ctype import CType, FunctionType
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.model.usdt import UsdtPlace
+
 
 class TracepointField:
     """One field of a tracepoint's record, as its tracefs format file gives it.
@@ -88,22 +92,6 @@ class Binary:
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         """Return every place of a USDT probe; a probe may have several."""
         raise NotImplementedError
-
-
-class UsdtPlace:
-    """One place of a USDT probe.  `offset` is where in the file, `semaphore` the offset of its semaphore (0: it has none).
-
-    `arguments` is the text of the argument specifications, as the note in the file has it.
-    """
-
-    __slots__ = ("arguments", "name", "offset", "provider", "semaphore")
-
-    def __init__(self, provider: str, name: str, offset: int, semaphore: int, arguments: str) -> None:
-        self.provider = provider
-        self.name = name
-        self.offset = offset
-        self.semaphore = semaphore
-        self.arguments = arguments
 
 
 class Target:

@@ -61,7 +61,7 @@ def _table() -> tuple[Provider, ...]:
         Provider("kretprobe", ("kr",), (1, 2), kprobe),
         Provider("uprobe", ("u",), (2, 3), kprobe, listed="user"),
         Provider("uretprobe", ("ur",), (2, 3), kprobe),
-        Provider("usdt", ("U",), (2, 3), kprobe, listed="user", attachable=False),
+        Provider("usdt", ("U",), (2, 3), kprobe, listed="user"),
         Provider("tracepoint", ("t",), (2,), ProgramType.TRACEPOINT, listed="kernel", result=1),
         Provider("rawtracepoint", ("rt",), (2, 1), tracing, attach_type=AttachType.TRACE_RAW_TP, listed="kernel"),
         Provider(

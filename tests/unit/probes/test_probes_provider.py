@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from probee.errors import UnknownName, Unsupported
 from probee.model.spec import ProgramType
 from probee.probes.glob import compile_glob
-from probee.probes.provider import PROVIDERS, find_provider, require_attachable
+from probee.probes.provider import PROVIDERS, Provider, find_provider, require_attachable
 
 
 def test_no_two_providers_share_a_name() -> None:
@@ -40,8 +40,9 @@ def test_only_tracepoints_return_one() -> None:
 
 def test_a_provider_that_cannot_be_attached_says_which_can() -> None:
     require_attachable(find_provider("kprobe"))
+    unattachable = Provider("unheard-of", (), (1,), ProgramType.KPROBE, attachable=False)
     with pytest.raises(Unsupported) as caught:
-        require_attachable(find_provider("usdt"), 77)
+        require_attachable(unattachable, 77)
     assert caught.value.span == 77
     assert "kprobe" in caught.value.hint
 

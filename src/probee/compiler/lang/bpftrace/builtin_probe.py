@@ -43,6 +43,10 @@ def _argument(resolver: Resolver, node: ast.Identifier) -> Ty:
     providers = ("kprobe", "uprobe", "usdt", "rawtracepoint")
     if resolver.instance.provider not in providers:
         raise CompileError(f"The {node.name} builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes", node.span)
+    if resolver.instance.provider == "usdt":
+        from probee.compiler.lang.bpftrace.usdt import argument_type
+
+        return argument_type(resolver.instance, node)
     if resolver.instance.provider != "rawtracepoint":
         from probee.probes.register import registers
 
@@ -53,6 +57,10 @@ def _argument(resolver: Resolver, node: ast.Identifier) -> Ty:
 def _argument_value(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
     assert isinstance(node, ast.Identifier)
     number = int(node.name[3:])
+    if low.instance.provider == "usdt":
+        from probee.compiler.lang.bpftrace.usdt import argument_value
+
+        return argument_value(low, node)
     if low.instance.provider == "rawtracepoint":
         return register_value(low, node, 8 * number)
     return register_value(low, node, layout(low).argument(number, node.span))

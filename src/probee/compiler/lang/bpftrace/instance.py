@@ -15,6 +15,7 @@ from probee.probes.probe import Probe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from probee.compiler.lang.bpftrace.program import Options
+    from probee.model.usdt import UsdtPlace
 
 TRIALS = ("test", "bench")
 TYPED_CALLS = {"socket_cookie", "skboutput"}
@@ -104,10 +105,7 @@ def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, op
     matches = _matches(script, point, span, options)
     if not matches:
         return 0
-    if len(matches) > 1 and not _depends_on_match(probe, point):
-        groups = [matches]
-    else:
-        groups = [[match] for match in matches]
+    groups, places = _groups(script, probe, point, matches)
     limit = script.config.number("max_bpf_progs")
     count = len(script.instances) + len(groups)
     if count > limit:
@@ -117,12 +115,34 @@ def _add_instances(script: Script, probe: ast.Probe, point: Probe, span: int, op
         hint = "You can increase the limit through the BPFTRACE_MAX_BPF_PROGS environment variable."
         raise CompileError(message, span, hint=hint)
     _check_name(script, point, span)
-    for group in groups:
+    for group, its_places in zip(groups, places, strict=True):
         instance = Instance(probe, point if len(group) > 1 else group[0], group, len(script.instances) + 1)
         instance.span = span
+        instance.places = its_places
         instance.args = _arguments(script, group[0])
         script.instances.append(instance)
     return len(groups)
+
+
+def _groups(
+    script: Script, probe: ast.Probe, point: Probe, matches: list[Probe]
+) -> tuple[list[list[Probe]], list[list[tuple[Probe, UsdtPlace]]]]:
+    """Return the matches that share a program, and with them, for USDT probes, their places."""
+    apart = _depends_on_match(probe, point)
+    if point.provider.name == "usdt":
+        from probee.compiler.lang.bpftrace.usdt import group_places
+
+        places = group_places(script, matches, by_match=apart, by_arguments=_uses_arguments(probe))
+        return [list(dict.fromkeys(match for match, _ in group)) for group in places], places
+    groups = [[match] for match in matches] if apart or len(matches) == 1 else [matches]
+    return groups, [[] for _ in groups]
+
+
+def _uses_arguments(probe: ast.Probe) -> bool:
+    """Return whether a probe reads arg0, arg1 …"""
+    roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
+    names = [node.name for root in roots for node in ast.walk(root) if isinstance(node, ast.Identifier)]
+    return any(name.startswith("arg") and name[3:].isdecimal() for name in names)
 
 
 def _check_name(script: Script, point: Probe, span: int) -> None:
