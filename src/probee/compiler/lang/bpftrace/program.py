@@ -33,6 +33,7 @@ _KNOWN_FILES = frozenset((
     "syscall.h", "time.h", "unistd.h", "inttypes.h",
 ))  # fmt: skip
 PASS_FEATURES = ("probe_read_kernel", "atomic_fetch", "insn_v4")  # what passes and codegen choose instructions by
+IN_PROGRAMS = ("uprobe", "uretprobe", "usdt")
 PID_FILTERED = frozenset((
     "kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit", "profile", "software", "hardware",
 ))  # fmt: skip
@@ -261,7 +262,8 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options, a
         attach_type = AttachType.TRACE_KPROBE_MULTI
     if at_return is not None:
         attach_type = AttachType.TRACE_KPROBE_SESSION
-    if len(instance.matches) > 1 and instance.provider in ("uprobe", "uretprobe") and low.feature("uprobe_multi"):
+    places = max(len(instance.matches), len(instance.places))
+    if places > 1 and instance.provider in IN_PROGRAMS and low.feature("uprobe_multi"):
         attach_type = AttachType.TRACE_UPROBE_MULTI
     target = ""
     if is_typed(instance):
@@ -293,6 +295,14 @@ def _links(script: Script, unit: Unit, instance: Instance) -> None:
         return
     if instance.provider in ("uprobe", "uretprobe") and len(instance.matches) > 1 and point.address is None:
         _links_by_file(unit, instance)
+        return
+    if instance.provider == "usdt":
+        from probee.compiler.lang.bpftrace.usdt import link_parameters
+
+        for match in instance.matches:
+            unit.links.append(
+                LinkSpec("usdt", program, match.name, link_parameters(instance, match), span=instance.span)
+            )
         return
     for match in instance.matches:
         place = _trigger(match) or match.link_parameters()

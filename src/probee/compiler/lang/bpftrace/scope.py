@@ -16,6 +16,7 @@ from probee.model.target import Target
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from probee.compiler.lang.bpftrace.function_option import Option
+    from probee.model.usdt import UsdtPlace
     from probee.probes.probe import Probe
 
 
@@ -121,7 +122,7 @@ class Instance:
     by name and the type that it `returns` (None in a probe).
     """
 
-    __slots__ = ("args", "index", "matches", "parameters", "point", "probe", "returns", "span", "variables")
+    __slots__ = ("args", "index", "matches", "parameters", "places", "point", "probe", "returns", "span", "variables")
 
     def __init__(self, probe: ast.Probe, point: Probe, matches: list[Probe], index: int) -> None:
         self.probe = probe
@@ -130,6 +131,7 @@ class Instance:
         self.index = index
         self.span = probe.span
         self.args: StructType | None = None
+        self.places: list[tuple[Probe, UsdtPlace]] = []  # of USDT probes, all with the same arguments if those are asked for
         self.variables: dict[int, VariableInfo] = {}
         self.parameters: dict[str, VariableInfo] = {}
         self.returns: Ty | None = None
