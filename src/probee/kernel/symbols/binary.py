@@ -12,7 +12,7 @@ import stat
 
 from probee.errors import FormatError, KernelError, PermissionMissing
 from probee.formats.elf.read import AARCH64, X86, X86_64, ElfFile
-from probee.kernel.symbols.maps import PROC, read_maps, root
+from probee.kernel.symbols.maps import PROC, mount_root, read_maps, root
 
 _LIBRARY_DIRECTORIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 _MACHINES = {"x86_64": X86_64, "aarch64": AARCH64, "i686": X86}
@@ -104,7 +104,7 @@ def mapped_files(pid: int = 0, *, proc: str = PROC) -> list[str]:
     found: dict[str, None] = {}
     for each in pids:
         mappings = read_maps(each, executable_only=True, proc=proc) or []
-        prefix = root(each, proc) if mappings else ""
+        prefix = mount_root(each, proc) if mappings else ""
         for mapping in mappings:
             if mapping.is_file and not mapping.deleted:
                 found[f"{prefix}{mapping.path}"] = None

@@ -132,11 +132,23 @@ def pid_inside(pid: int, proc: str = PROC) -> int:
 
 
 def root(pid: int, proc: str = PROC) -> str:
-    """Return what to put before the paths of a process: "" when it sees the same files, else its /proc/PID/root."""
+    """Return what to put before the paths that a process uses: "" when it sees the same files, else its /proc/PID/root."""
     path = f"{proc}/{pid}/root"
     try:
-        same_mounts = os.readlink(f"{proc}/{pid}/ns/mnt") == os.readlink(f"{proc}/self/ns/mnt")
         inside, here = os.stat(f"{path}/"), os.stat("/")
     except OSError:
         return ""
-    return "" if same_mounts and (inside.st_dev, inside.st_ino) == (here.st_dev, here.st_ino) else path
+    same = (inside.st_dev, inside.st_ino) == (here.st_dev, here.st_ino)
+    return path if not same or mount_root(pid, proc) else ""
+
+
+def mount_root(pid: int, proc: str = PROC) -> str:
+    """Return what to put before the paths in a process's maps: "" in this mount namespace, whatever its root directory is.
+
+    The kernel writes paths as their reader sees them (d_path from the reader's root), or from the other namespace's root.
+    """
+    try:
+        same = os.readlink(f"{proc}/{pid}/ns/mnt") == os.readlink(f"{proc}/self/ns/mnt")
+    except OSError:
+        return ""
+    return "" if same else f"{proc}/{pid}/root"

@@ -33,14 +33,15 @@ PER_PID, PER_PROGRAM, NONE = "PER_PID", "PER_PROGRAM", "NONE"
 _MOST_PROCESSES = 4096
 _MOST_MODULES = 256  # each keeps its file open
 _MOST_FRAMES = 1 << 14  # of one process
-_TRUST_S = 0.05  # how long a process is taken for the one it was
+_TRUST_S = 0.02  # how long a process is taken for the one it was
+_SHARE = 5  # reading maps again for addresses that nobody knows may take a fifth of the time
 
 
 class Process:
     """What is known of one process; `older` is what it was before exec, or who had the pid before."""
 
     __slots__ = (
-        "checked_s", "executable", "frames", "modules", "older", "owner", "perf_map", "pid", "prefix", "refreshed_s", "space",
+        "checked_s", "executable", "frames", "modules", "older", "owner", "perf_map", "pid", "prefix", "refresh_s", "space",
         "start_time",
     )  # fmt: skip
 
@@ -49,19 +50,21 @@ class Process:
         self.start_time = start_time
         self.executable = executable
         self.owner = maps.owner(pid, proc)
-        self.prefix = maps.root(pid, proc)
+        self.prefix = maps.mount_root(pid, proc)
         self.space = AddressSpace(mappings)
         self.frames: dict[int, Frame] = {}
         self.modules: dict[int, Module | None] = {}  # by the start of the mapping
         self.older: Process | None = None
         self.perf_map = _perf_map(self, proc)
-        self.checked_s = self.refreshed_s = monotonic()
+        self.checked_s = monotonic()
+        self.refresh_s = 0.0  # when its maps may be read again
 
 
 def _perf_map(process: Process, proc: str) -> PerfMap:
     owners = (0, os.geteuid(), process.owner)
-    if process.prefix:
-        inside = PerfMap(f"{process.prefix}/tmp/perf-{maps.pid_inside(process.pid, proc)}.map", owners)
+    root = maps.root(process.pid, proc)
+    if root:
+        inside = PerfMap(f"{root}/tmp/perf-{maps.pid_inside(process.pid, proc)}.map", owners)
         if inside.refresh():  # it is out of reach once the process has gone
             return inside
     return PerfMap(f"/tmp/perf-{process.pid}.map", owners)
@@ -107,9 +110,9 @@ class UserResolver:
     def forget(self, pid: int) -> None:
         self._processes.pop(pid, None)
 
-    def _process(self, pid: int, program: str = "") -> Process | None:
+    def _process(self, pid: int, program: str = "", *, trusting: bool = True) -> Process | None:
         known = self._processes.get(pid)
-        if known is not None and monotonic() - known.checked_s < _TRUST_S:
+        if trusting and known is not None and monotonic() - known.checked_s < _TRUST_S:
             return known
         started = maps.start_time(pid, self.proc)
         if not started:
@@ -145,19 +148,23 @@ class UserResolver:
         self._processes[pid] = process
         return process
 
-    def _refresh(self, process: Process) -> bool:
-        """Read again what a process has mapped: it may have loaded a library.  False when it cannot have changed."""
-        now = monotonic()
-        if now - process.refreshed_s < _TRUST_S or maps.start_time(process.pid, self.proc) != process.start_time:
-            return False
-        mappings = maps.read_maps(process.pid, proc=self.proc)
-        process.refreshed_s = now
-        if not mappings:
-            return False
-        process.space = AddressSpace(mappings)
-        process.modules.clear()
-        process.frames.clear()
-        return True
+    def _changed(self, process: Process) -> Process | None:
+        """Return a process as it is now, when an address is not known: it may have loaded a library, or be another program.
+
+        None when it has exited, or when it has been asked too often.
+        """
+        started = monotonic()
+        if started < process.refresh_s:
+            return None
+        now = self._process(process.pid, trusting=False)
+        if now is process and maps.start_time(process.pid, self.proc) == process.start_time:
+            mappings = maps.read_maps(process.pid, proc=self.proc)
+            if mappings:
+                process.space = AddressSpace(mappings)
+                process.modules.clear()
+                process.frames.clear()
+        process.refresh_s = monotonic() + (monotonic() - started) * _SHARE
+        return now
 
     # -- addresses
 
@@ -176,17 +183,25 @@ class UserResolver:
         `program` is the path of the program, for mode PER_PROGRAM and a process that nobody has seen.
         """
         process = self._process(pid, program)
+        if process is None:
+            return Frame(address)
+        found = self._known(process, address)
+        if found is None:
+            now = self._changed(process)
+            found = self._known(now, address) if now is not None else None
+        return found or Frame(address)
+
+    def _known(self, process: Process | None, address: int) -> Frame | None:
+        """Return the Frame of an address in what a process has been up to now."""
         while process is not None:
             found = process.frames.get(address) or self._look_up(process, address)
             if found is not None:
                 return found
             process = process.older
-        return Frame(address)
+        return None
 
     def _look_up(self, process: Process, address: int) -> Frame | None:
         mapping = process.space.find(address)
-        if mapping is None and self._refresh(process):
-            mapping = process.space.find(address)
         if mapping is None:
             return None
         if not mapping.is_file and mapping.path != "[vdso]":
