@@ -58,7 +58,7 @@ def _check_static_assert(resolver: Resolver, node: ast.Call) -> Ty:
     if not isinstance(known, Known):
         raise CompileError("static_assert() expects a condition that is known at compile time", node.args[0].span)
     if not known.value:
-        raise CompileError(f"static assert failed: {message}", node.span)
+        raise CompileError(message, node.span)
     return t.NONE
 
 

@@ -84,12 +84,21 @@ def _body(resolver: Resolver, body: ast.Block, kind: str) -> None:
 
 def jump(resolver: Resolver, node: ast.Break | ast.Continue) -> None:
     if not resolver.loops:
+        _outside_macro(resolver, node)
         word = "break" if isinstance(node, ast.Break) else "continue"
         where = "function" if resolver.instance.returns is not None else "probe"
         raise CompileError(f"'{word}' statement is not allowed in a {where}", node.span)
 
 
+def _outside_macro(resolver: Resolver, node: ast.Break | ast.Continue | ast.Return) -> None:
+    """A macro is an expression: it cannot decide where the probe that uses it goes on."""
+    if resolver.script.calls:
+        word = type(node).__name__.lower()
+        raise CompileError(f"'{word}' statement is not allowed in a macro", node.span)
+
+
 def return_(resolver: Resolver, node: ast.Return) -> None:
+    _outside_macro(resolver, node)
     type = resolver.expr(node.value) if node.value is not None else t.NONE
     wanted = resolver.instance.returns
     if wanted is not None:

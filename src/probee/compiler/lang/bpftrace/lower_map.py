@@ -122,8 +122,8 @@ def read_into(low: Lowerer, node: ast.MapRef | ast.MapAccess, target: Place, *, 
     )
 
 
-def assign(low: Lowerer, target: ast.MapRef | ast.MapAccess, value: ast.Expr) -> None:
-    """`@m[k] = v`; an aggregation call updates instead."""
+def assign(low: Lowerer, target: ast.MapRef | ast.MapAccess, value: ast.Expr, span: int) -> None:
+    """`@m[k] = v`, which `span` is; an aggregation call updates instead."""
     b, info = low.b, info_of(low, target)
     type = info.value
     assert type is not None
@@ -135,7 +135,7 @@ def assign(low: Lowerer, target: ast.MapRef | ast.MapAccess, value: ast.Expr) ->
     data = place.alloca(b, type, f"value of @{info.name}")
     low.into(value, data, padded=True)
     key = make_key(low, info, target)
-    refuse(low, update(low, info, key, place.address(b, data), ANY), target.span)
+    refuse(low, update(low, info, key, place.address(b, data), ANY), span)
 
 
 def slot_for(low: Lowerer, info: MapInfo, key: Value, size: int, span: int) -> Value:

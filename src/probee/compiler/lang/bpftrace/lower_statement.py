@@ -88,7 +88,7 @@ def _assign(low: Lowerer, node: ast.Assign) -> None:
         return
     from probee.compiler.lang.bpftrace import lower_map
 
-    lower_map.assign(low, node.target, node.value)
+    lower_map.assign(low, node.target, node.value, node.span)
 
 
 def _set(low: Lowerer, info: VariableInfo, value: ast.Expr) -> None:

@@ -170,12 +170,17 @@ def _pointer_binary(resolver: Resolver, node: ast.Binary, left: Ty, right: Ty) -
 
 
 def _memory_binary(node: ast.Binary, left: Ty, right: Ty) -> Ty:
-    """Strings, arrays, buffers and tuples compare for equality only; a literal loses its beginning by `+`."""
+    """Strings, arrays, buffers and tuples compare for equality only; `+` joins two literals, or takes off one's beginning."""
     if node.op == "+" and left.kind == "string" and right.is_int:
         known, drop = literal(node.left), literal(node.right)
         if isinstance(known, bytes) and isinstance(drop, int) and 0 <= drop <= len(known):
             node.meaning = Known(known[drop:])
             return t.string(len(known) - drop + 1)
+    if node.op == "+" and left.kind == right.kind == "string":
+        one, two = literal(node.left), literal(node.right)
+        if isinstance(one, bytes) and isinstance(two, bytes):
+            node.meaning = Known(one + two)
+            return t.string(len(one) + len(two) + 1)
     if node.op in COMPARISONS and (left.kind == right.kind or _text_and_bytes(left, right)):
         a, b = literal(node.left), literal(node.right)
         if isinstance(a, bytes) and isinstance(b, bytes):

@@ -294,14 +294,10 @@ def _continue(s: Scanner, start: int) -> ast.Statement:
 
 
 def _return(s: Scanner, start: int) -> ast.Statement:
-    end = s.at
     s.skip()
-    value = None
-    if s.text[s.at] not in ";}":
-        value = expression(s)
-        end = s.at
+    value = expression(s) if s.text[s.at] not in ";}" else None
     _end(s)
-    return ast.Return(make_span(start, end), value)
+    return ast.Return(make_span(start, s.at), value)
 
 
 def import_statement(s: Scanner, start: int) -> ast.Import:

@@ -99,7 +99,7 @@ SPANS = {
     "let $x;": "let $x",
     "if (a) { }": "if (a) { }",
     "for ($i : 0..1) { }": "for ($i : 0..1) { }",
-    "return 1;": "return 1",
+    "return 1;": "return 1;",
     "_ = 1;": "_ = 1",
 }
 

@@ -42,7 +42,7 @@ IN_BEGIN = [
     ('$x = "foo"; print($x[4]);', "$x[4]", "the index 4 is out of bounds for array of size 4"),
     ("$x = (struct nope *)5;", "struct nope *", 'Cannot resolve unknown type "struct nope"'),
     # operators
-    ('print("a" + "b");', '"a" + "b"', "The + operator can not be used on expressions of types string[2], string[2]"),
+    ('print("a" + comm);', '"a" + comm', "The + operator can not be used on expressions of types string[2], string[16]"),
     ('print("a" < comm);', '"a" < comm', "The < operator can not be used on expressions of types string[2], string[16]"),
     ('print("a" == 1);', '"a" == 1', "Type mismatch for '==': comparing string[2] with int8"),
     ("print((1, 2) == 1);", "(1, 2) == 1", "Type mismatch for '==': comparing (int8,int8) with int8"),
@@ -121,7 +121,7 @@ IN_BEGIN = [
     ("strftime(\"%H\", -1);", None, "strftime() does not accept negative timestamps"),
     ("strcontains(\"foo\", 1);", None, "strcontains() expects a string (int8 provided)"),
     ('fail("stop %d", 5);', 'fail("stop %d", 5)', "stop 5"),
-    ('static_assert(1 == 2, "no");', None, "static assert failed: no"),
+    ('static_assert(1 == 2, "no");', None, "no"),
     # functions of the script
     ("pid(xx);", "xx", "Invalid PID namespace mode: xx"),
     ("pid(5);", "5", "pid() only supports curr_ns and init as the argument"),
@@ -129,7 +129,7 @@ IN_BEGIN = [
     # control
     ("break;", "break;", "'break' statement is not allowed in a probe"),
     ("continue;", "continue;", "'continue' statement is not allowed in a probe"),
-    ('return "a";', 'return "a"', "Probe return values can only be integers. Found string[2]"),
+    ('return "a";', 'return "a";', "Probe return values can only be integers. Found string[2]"),
     ("unroll (0) { }", None, "unroll minimum value is 1"),
     ("unroll (101) { }", None, "unroll maximum value is 100"),
     ("$x = 1; unroll ($x) { }", "$x", "invalid unroll value"),
@@ -239,7 +239,7 @@ def test_no_matching_probe_may_be_a_warning() -> None:
 
 
 FUNCTIONS = [
-    ("fn f(): void { return 1; } begin { }", "stdin:1:16-24: ERROR: Function f is of type void, cannot return int8"),
+    ("fn f(): void { return 1; } begin { }", "stdin:1:16-25: ERROR: Function f is of type void, cannot return int8"),
     ("fn f(): int64 { return; } begin { }", "ERROR: Function f is of type int64, cannot return void"),
     ("fn f(): int64 { $x = 0; } begin { }", "ERROR: Function f is of type int64, cannot return void"),
     ("fn f($x: int64): int64 { if ($x) { return 0; } } begin { }", "ERROR: Function f is of type int64, cannot return void"),

@@ -179,3 +179,10 @@ def test_assert_says_where_it_stands_in_the_library() -> None:
 def test_a_runtime_warning_in_a_macro_says_where_it_was_called() -> None:
     script = "macro half(x) { 1 / x } begin { $z = (uint64)0; print(half($z)); }"
     assert run(script).err.splitlines()[-3:] == ["stdin:1:55-63: WARNING: expanded from", script, f"{' ' * 54}~~~~~~~~"]
+
+
+@pytest.mark.parametrize("word", ["return", "break", "continue"])
+def test_a_macro_does_not_decide_where_its_caller_goes_on(word: str) -> None:
+    with pytest.raises(CompileError, match=f"'{word}' statement is not allowed in a macro"):
+        compile_script(f"macro m() {{ {word}; }} begin {{ m(); }}")
+    compile_script("macro m() { for ($i : 0..3) { break; } } begin { m(); }")
