@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class OtherTypesTarget(LiveTarget):
     """The running kernel with type information from a file: BPFTRACE_BTF."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
+    def __init__(self, path: str, *, pid: int = 0) -> None:
+        super().__init__(pid=pid)
         try:
             with open(path, "rb") as file:
                 self._types = file.read()
@@ -40,8 +40,8 @@ class GivenTarget(LiveTarget):
 
     functions_are_given = True
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
+    def __init__(self, path: str, *, pid: int = 0) -> None:
+        super().__init__(pid=pid)
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 lines = sorted({line.rstrip("\n") for line in file if not line.isspace()})

@@ -19,6 +19,8 @@ USAGE: probee list [PATTERN | FILE]      list probes, as probee -l does; with -v
     probee list                          everything that this kernel offers
     probee list 'kprobe:tcp_*'           a kind of probe and a name; * stands for any text
     probee list '*sleep*'                a name among all kinds of probes in the kernel
+    probee list 'uprobe:/bin/bash:*'     the functions of a program; usdt:libc:* what a library announces itself
+    probee list -p PID                   everything, and what the files that a process runs have
     probee list -v 'struct task_struct'  a type
     probee list script.bt                what a script attaches to
 """
@@ -72,7 +74,10 @@ def _matching(pattern: str, options: Options) -> Iterable[str]:
             f"It appears that '{pattern}' is a filename but the file does not exist. "
             f"Treating '{pattern}' as a search pattern.", options,
         )  # fmt: skip
-    return matching(pattern, target_for(options), verbose=bool(options.verbose), note=lambda text: _warn(text, options))
+    return matching(
+        pattern, target_for(options), verbose=bool(options.verbose), note=lambda text: _warn(text, options),
+        process=options.pid is not None,
+    )  # fmt: skip
 
 
 def _warn(text: str, options: Options) -> None:

@@ -117,7 +117,7 @@ def _in_the_code(parameters: list[str], spec: ObjectSpec) -> bool:
 def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec | None:
     chosen = compile_options(script, options, portable=portable)
     path = "" if _is_special(options) else _cache_path(script, chosen)
-    cached = _cached(path) if path else None
+    cached = _cached(path, _pid(options)) if path else None
     if cached is not None:
         if options.verbose:
             sys.stderr.write(f"Compiled before: {path}\n")
@@ -167,16 +167,21 @@ def _cache_path(script: Script, chosen: dict[str, Any]) -> str:
     return f"{directory}/{cache_key(script.text, chosen)}.object" if directory is not None else ""
 
 
-def _cached(path: str) -> ObjectSpec | None:
+def _cached(path: str, pid: int) -> ObjectSpec | None:
+    """Return an object that is kept; one that was made of another process's files is none for this process."""
     from probee.compiler.cache import read_entry
     from probee.kernel.answer import still_holds
+
+    def holds(reads: dict[str, str], boot: str) -> bool:
+        same = all(question.startswith(f"binary:{pid}:") for question in reads if question.startswith("binary:"))
+        return same and still_holds(reads, boot)
 
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     with open(fd, "rb", buffering=0) as file:
-        return read_entry(file.readall(), still_holds)
+        return read_entry(file.readall(), holds)
 
 
 def _keep(path: str, spec: ObjectSpec, target: Any) -> None:
@@ -234,14 +239,21 @@ def target_for(options: Options) -> Any:
     if options.traceable_functions:
         from probee.cli.given import GivenTarget
 
-        return GivenTarget(options.traceable_functions)
+        return GivenTarget(options.traceable_functions, pid=_pid(options))
     if os.environ.get("BPFTRACE_BTF"):
         from probee.cli.given import OtherTypesTarget
 
-        return OtherTypesTarget(os.environ["BPFTRACE_BTF"])
+        return OtherTypesTarget(os.environ["BPFTRACE_BTF"], pid=_pid(options))
     from probee.kernel.target import LiveTarget
 
-    return LiveTarget()
+    return LiveTarget(pid=_pid(options))
+
+
+def _pid(options: Options) -> int:
+    """Return the process whose files programs and libraries are looked for in; 0 for our own."""
+    from probee.cli.options import parse_pid
+
+    return parse_pid(options.pid) if options.pid is not None else 0
 
 
 def probes_of(script: Script, options: Options, target: Any) -> list[Any]:

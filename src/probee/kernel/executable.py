@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from probee.formats.elf.read import ElfFile
     from probee.formats.elf.usdt import UsdtProbe
+    from probee.kernel.symbols.module import Module
 
 
 class Executable(Binary):
@@ -24,28 +24,34 @@ class Executable(Binary):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._elf: ElfFile | None = None
+        self._module: Module | None = None
 
-    def elf(self) -> ElfFile:
-        if self._elf is None:
-            from probee.kernel.symbols.binary import open_elf
+    def module(self) -> Module:
+        if self._module is None:
+            from probee.kernel.symbols.module import open_module
 
-            self._elf = open_elf(self.path)
-        return self._elf
+            self._module = open_module(self.path)
+        return self._module
 
     def function_names(self) -> Iterable[str]:
-        return self.elf().function_names()
+        return sorted(self.module().function_names())
 
     def function_size(self, name: str) -> int | None:
-        return max((symbol.size for symbol in self.elf().find(name) if symbol.is_function), default=None)
+        return max((symbol.size for symbol in self.module().find(name) if symbol.is_function), default=None)
 
     def has_code_at(self, address: int) -> bool:
-        return any(table.at(address) is not None for table in self.elf().tables())
+        return self.module().symbol_at(address) is not None
+
+    def source_name(self, function: str, *, parameters: bool = True) -> str:
+        from probee.kernel.symbols.demangle import demangle, without_arguments
+
+        name = demangle(function)
+        return name if parameters or name == function else without_arguments(name)
 
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         from probee.formats.elf.usdt import usdt_probes
 
-        return [_place(probe) for probe in usdt_probes(self.elf()) if probe.offset is not None]
+        return [_place(probe) for probe in usdt_probes(self.module().file) if probe.offset is not None]
 
 
 def _place(probe: UsdtProbe) -> UsdtPlace:
@@ -55,10 +61,19 @@ def _place(probe: UsdtProbe) -> UsdtPlace:
 
 
 def find_executables(name: str, pid: int) -> list[Executable]:
-    """Return the files that a probe's target means, as a process sees them, or (pid 0) as this one does."""
-    from probee.kernel.symbols.binary import find_binary
+    """Return the files that a probe's target means, as a process sees them, or (pid 0) as this one does.
 
-    return [Executable(path) for path in find_binary(name, pid)]
+    "" stands for the program of the process; a path behind its /proc/PID is as we see it.
+    """
+    from probee.kernel.symbols.binary import find_binary
+    from probee.kernel.symbols.maps import PROC, executable, root
+
+    if not name:
+        program = executable(pid) if pid else ""
+        found = [f"{root(pid)}{program}"] if program else []
+    else:
+        found = find_binary(name, 0 if name.startswith(f"{PROC}/{pid}/") else pid)
+    return [Executable(path) for path in found]
 
 
 def identities(name: str, pid: int) -> str:

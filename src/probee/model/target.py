@@ -89,6 +89,10 @@ class Binary:
         """Return whether a symbol covers an address, as the linker counts."""
         raise NotImplementedError
 
+    def source_name(self, function: str, *, parameters: bool = True) -> str:
+        """Return what a function is called in its source (C++, Rust), with its parameters or without; else its own name."""
+        return function
+
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         """Return every place of a USDT probe; a probe may have several."""
         raise NotImplementedError
@@ -150,8 +154,16 @@ class Target:
 
     # -- programs and libraries
     def binaries(self, name: str) -> Iterable[Binary]:
-        """Return the files that a probe's target means, best first: a path, a pattern, a program on PATH, a library's name."""
+        """Return the files that a probe's target means, best first: a path, a pattern, a program on PATH, a library's name.
+
+        "*" stands for all files that a process runs code from, "" for the program of the process that is traced.
+        """
         raise ProbeeError(f"programs are on the machine that is traced, and this target knows only its kernel: {name}")
+
+    # -- programs of BPF
+    def bpf_functions(self) -> Iterable[tuple[int, str]]:
+        """Return (program's id, name) of every function of the BPF programs that are loaded now, sorted."""
+        return ()
 
     # -- facts
     def record(self, question: str, answer: str) -> None:

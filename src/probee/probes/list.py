@@ -1,9 +1,10 @@
 """Listing: the lines of `-l` and `-lv` for a pattern, or for one probe.
 
 A pattern is `provider:rest` with wildcards in both, or without a colon a name to look for in every kernel provider;
-several may stand between commas.  `struct NAME` (union, enum) lists types.  With `verbose`, lines indented by four blanks
-follow: a tracepoint's fields as its format file declares them, a function's parameters, and for kprobes in which register
-(`arg0`) or stack slot (`sarg0`) each is.
+several may stand between commas.  What programs have (userlist.py) is listed when its provider is named, when the pattern has
+a path in it, or when it is about a process.  `struct NAME` (union, enum) lists types.  With `verbose`, lines indented by four
+blanks follow: a tracepoint's fields as its format file declares them, a function's parameters, and for kprobes in which
+register (`arg0`) or stack slot (`sarg0`) each is.
 """
 
 from __future__ import annotations
@@ -26,19 +27,21 @@ from probee.probes.register import ARCHITECTURES
 
 _INDENT = "    "
 _OF_BTF = ("fentry", "fexit", "iter")
+_IN_PROGRAMS = ("uprobe", "uretprobe", "usdt")
 _COMMON_FIELDS = ("common_type", "common_flags", "common_preempt_count", "common_pid")
 
 
 def list_probes(
-    pattern: str, target: Target, *, verbose: bool = False, note: Callable[[str], None] | None = None
+    pattern: str, target: Target, *, verbose: bool = False, note: Callable[[str], None] | None = None, process: bool = False
 ) -> Iterator[str]:
     """Yield the lines for a pattern; an empty one means everything that the kernel offers.
 
+    With `process` (the target looks for programs as a process sees them) all providers cover what that process runs, too.
     `note` is told what is missing and why: a provider that a wildcard covers and this kernel or user has not (without
     `note`, or named alone, that is an error), and a pattern that nothing matches.
     """
     for part in pattern.split(",") if pattern else [""]:
-        lines, silent = _part_lines(part.strip(), target, verbose, note), True
+        lines, silent = _part_lines(part.strip(), target, verbose, note, process), True
         for line in lines:
             silent = False
             yield line
@@ -47,12 +50,14 @@ def list_probes(
             note(f"nothing matches '{part.strip()}'" + (f". Did you mean: {near}?" if near else ""))
 
 
-def _part_lines(part: str, target: Target, verbose: bool, note: Callable[[str], None] | None) -> Iterator[str]:
+def _part_lines(
+    part: str, target: Target, verbose: bool, note: Callable[[str], None] | None, process: bool
+) -> Iterator[str]:
     keyword, _, name = part.partition(" ")
     if keyword in ("struct", "union", "enum") and name:
         yield from _types(keyword, name.strip(), target, verbose=verbose)
         return
-    providers = _providers(part)
+    providers = _providers(part, process=process)
     for provider, rest in providers:
         try:
             yield from _provider_lines(provider, rest, target, verbose=verbose)
@@ -81,7 +86,11 @@ def _near(part: str, target: Target) -> Iterable[str]:
         return ()
     probe = Probe(find_provider(provider))
     before, _, last = rest.rpartition(":")
-    probe.category, probe.event, probe.function = before, last, last
+    probe.event = probe.function = last
+    if probe.provider.name in _IN_PROGRAMS:
+        probe.path = before.partition(":")[0]
+        return [f"{provider}:{before}:{other}" for other in candidates(probe, target)] if probe.path else ()
+    probe.category = before
     return [f"{provider}:{other}" for other in candidates(probe, target)]
 
 
@@ -95,10 +104,15 @@ def _without_kprobes(part: str, target: Target) -> bool:
 
 def list_probe(probe: Probe, target: Target, *, verbose: bool = False) -> Iterator[str]:
     """Yield the lines for one probe of a script; nothing for begin, end and self, the name for test and bench."""
-    if probe.provider.probetype == "special" or probe.address is not None:
+    if probe.provider.probetype == "special" or (probe.address is not None and probe.provider.name not in _IN_PROGRAMS):
         return
     if probe.provider.name in ("test", "bench"):
         yield probe.name
+        return
+    if probe.provider.name in _IN_PROGRAMS:
+        from probee.probes.userlist import list_of_script
+
+        yield from _shown(probe.provider, list_of_script(probe, target), verbose=verbose)
         return
     module = probe.module if probe.module != "*" else ""
     pieces = (module, probe.category, probe.function, probe.event, probe.unit)
@@ -106,30 +120,35 @@ def list_probe(probe: Probe, target: Target, *, verbose: bool = False) -> Iterat
     yield from _provider_lines(probe.provider, rest, target, verbose=verbose)
 
 
-def _providers(pattern: str) -> list[tuple[Provider, str]]:
+def _providers(pattern: str, *, process: bool = False) -> list[tuple[Provider, str]]:
     """Return the providers that a pattern means, sorted, each with what to look for in it."""
     name, colon, rest = pattern.partition(":")
+    kinds = ("kernel", "user") if process else ("user",) if "/" in rest.partition(":")[0] else ("kernel",)
     if colon or name in PROVIDERS:
         if not has_wildcard(name) and name:
             return [(find_provider(name), rest)]
-        return [(provider, rest) for provider in _kernel_providers(name or "*")]
-    named = _kernel_providers(name or "*")
+        return [(provider, rest) for provider in _listed(name or "*", kinds)]
+    named = _listed(name or "*", kinds)
     if named:
         return [(provider, "") for provider in named]
-    return [(provider, name) for provider in _kernel_providers("*")]
+    return [(provider, name) for provider in _listed("*", kinds)]
 
 
-def _kernel_providers(pattern: str) -> list[Provider]:
+def _listed(pattern: str, kinds: tuple[str, ...]) -> list[Provider]:
     matches = compile_glob(pattern)
-    found = (p for p in PROVIDERS.values() if p.listed == "kernel" and matches(p.name))
+    found = (p for p in PROVIDERS.values() if p.listed in kinds and matches(p.name))
     return sorted(found, key=lambda provider: provider.name)
 
 
 def _provider_lines(provider: Provider, rest: str, target: Target, *, verbose: bool) -> Iterator[str]:
     lister = _LISTERS.get(provider.name)
     if lister is None:
-        raise Unsupported(f"{provider.name} probes cannot be listed yet")
-    for name, detail in lister(rest, target):
+        raise Unsupported(f"{provider.name} probes cannot be listed")
+    return _shown(provider, lister(rest, target), verbose=verbose)
+
+
+def _shown(provider: Provider, entries: Iterator[_Entry], *, verbose: bool) -> Iterator[str]:
+    for name, detail in entries:
         yield f"{provider.name}:{name}" if name else provider.name
         if verbose and detail is not None:
             yield from (f"{_INDENT}{line}" for line in detail())
@@ -182,6 +201,9 @@ def _fexits(rest: str, target: Target) -> Iterator[_Entry]:
 
 
 def _fentry_entries(rest: str, target: Target, describe: Callable[[FunctionType, Target], Iterable[str]]) -> Iterator[_Entry]:
+    if rest == "bpf" or rest.startswith("bpf:"):
+        yield from _bpf_functions(rest[4:], target)
+        return
     if not target.has_btf:
         return
     module, function = _split(rest)
@@ -189,6 +211,13 @@ def _fentry_entries(rest: str, target: Target, describe: Callable[[FunctionType,
     for where, name in sorted((where, name) for name, where in traceable_matches(module, function, target)):
         if described(name, where):
             yield f"{where}:{name}", _detail(target, name, where, describe)
+
+
+def _bpf_functions(rest: str, target: Target) -> Iterator[_Entry]:
+    """Functions of loaded BPF programs are `bpf:ID:NAME`; a pattern may leave the id out."""
+    id, _, name = rest.rpartition(":")
+    id_matches, name_matches = compile_glob(id or "*"), compile_glob(name or "*")
+    return ((f"bpf:{i}:{n}", None) for i, n in target.bpf_functions() if id_matches(str(i)) and name_matches(n))
 
 
 def _btf_functions(target: Target) -> Callable[[str, str], bool]:
@@ -296,12 +325,30 @@ def _bare(rest: str, target: Target) -> Iterator[_Entry]:
     return iter([("", None)])
 
 
+# -- programs and libraries
+
+
+def _functions(rest: str, target: Target) -> Iterator[_Entry]:
+    from probee.probes.userlist import list_functions
+
+    return list_functions(rest, target)
+
+
+def _usdt(rest: str, target: Target) -> Iterator[_Entry]:
+    from probee.probes.userlist import list_usdt
+
+    return list_usdt(rest, target)
+
+
 _LISTERS: dict[str, Callable[[str, Target], Iterator[_Entry]]] = {
     "kprobe": _kprobes,
     "kretprobe": _kretprobes,
     "fentry": _fentries,
     "fexit": _fexits,
     "iter": _iterators,
+    "uprobe": _functions,
+    "uretprobe": _functions,
+    "usdt": _usdt,
     "tracepoint": _tracepoints,
     "rawtracepoint": _rawtracepoints,
     "software": _fixed(EVENTS["software"]),

@@ -193,10 +193,10 @@ def _uprobe(probe: Probe, arguments: list[str]) -> None:
     if len(arguments) > 1 and arguments[1] == "@":
         _source_location(probe, arguments)
         return
+    if len(arguments) == 1 and "/" not in arguments[0]:
+        arguments = ["", *arguments]  # a function of the traced process: match.py knows whether there is one
     _expect(probe, arguments)
     probe.path = arguments[0]
-    if not probe.path:
-        raise ValueError(f"{name} should have a target")
     if len(arguments) == 3:
         probe.language = arguments[1]
         if probe.language not in LANGUAGES:

@@ -1,35 +1,39 @@
 """Probes of programs and libraries: which functions and USDT probes of which files an attach point means.
 
 A target with a slash in it is shown as it was written; one that was looked for (a pattern, a program on PATH, a library's
-name) as the path that was found.
+name) as the path that was found.  Functions of C++ and Rust also go by the names that they have in their source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from probee.errors import CompileError, UnknownName
+from probee.errors import CompileError, ProbeeError, UnknownName
 from probee.model.target import Binary, Target
 from probee.probes.glob import compile_glob
 from probee.probes.probe import Probe, has_wildcard
+from probee.probes.sourcename import functions_called
 
 
 def expand_uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     """Return the concrete uprobes or uretprobes that one means."""
     found: list[Probe] = []
     for binary in binaries(probe, target, span):
-        place = probe.replace(path=shown_path(probe, binary), file=binary.path)
-        if has_wildcard(probe.function):
-            matches = compile_glob(probe.function)
-            found += [place.replace(function=name) for name in binary.function_names() if matches(name)]
-        elif probe.address is not None or binary.function_size(probe.function) is not None:
+        place = probe.replace(path=shown_path(probe.path, binary), file=binary.path)
+        if probe.address is not None:
             found.append(place)
+            continue
+        try:
+            found += [place.replace(function=name) for name in functions_called(binary, probe.function, probe.language)]
+        except (ProbeeError, OSError):
+            if not _is_pattern(probe.path):
+                raise
     return found
 
 
 def check_place(probe: Probe, target: Target, span: int) -> None:
     """Raise CompileError for an offset or address that the file has no code at, as far as its symbols tell."""
-    binary = next(each for each in target.binaries(probe.path) if each.path == probe.file)
+    binary = next(iter(target.binaries(probe.file)))
     if probe.address is not None:
         if not binary.has_code_at(probe.address):
             raise CompileError(f"Could not resolve address: {probe.path}:{probe.address:#x}", span)
@@ -50,8 +54,14 @@ def expand_usdt(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     found: dict[tuple[str, str, str], Probe] = {}
     provider_matches, name_matches = compile_glob(probe.namespace or "*"), compile_glob(probe.event)
     for binary in binaries(probe, target, span):
-        path = shown_path(probe, binary)
-        for place in binary.usdt_probes():
+        path = shown_path(probe.path, binary)
+        try:
+            places = binary.usdt_probes()
+        except (ProbeeError, OSError):
+            if not _is_pattern(probe.path):
+                raise
+            continue
+        for place in places:
             if provider_matches(place.provider) and name_matches(place.name):
                 concrete = probe.replace(path=path, file=binary.path, namespace=place.provider, event=place.name)
                 found.setdefault((path, place.provider, place.name), concrete)
@@ -59,13 +69,44 @@ def expand_usdt(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
 
 
 def binaries(probe: Probe, target: Target, span: int = 0) -> list[Binary]:
-    """Return the files of a probe's target; a name that is found several times on PATH means the first."""
+    """Return the files of a probe's target; a name that is found several times on PATH means the first.
+
+    Without a target, a uprobe means the program of the process that is traced, a USDT probe all files of that process.
+    """
+    provider = probe.provider.name
     found = list(target.binaries(probe.path))
+    if found and not probe.path and provider == "usdt":
+        return list(target.binaries("*"))
+    if not found and not probe.path:
+        raise CompileError(_NO_TARGET.get(provider, f"{provider} should have a target"), span, hint=_GIVE_PID)
     if not found:
-        raise UnknownName(f"{probe.provider.name} target file '{probe.path}' does not exist or is not executable", span)
-    return found if has_wildcard(probe.path) else found[:1]
+        raise UnknownName(f"{provider} target file '{probe.path}' does not exist or is not executable", span)
+    return found if _is_pattern(probe.path) else found[:1]
 
 
-def shown_path(probe: Probe, binary: Binary) -> str:
-    """Return how a probe's name shows its file."""
-    return probe.path if "/" in probe.path and not has_wildcard(probe.path) else binary.path
+_NO_TARGET = {
+    "usdt": (
+        "usdt probe must specify at least path or pid to probe. To target all paths/pids set the path to '*'."
+    )
+}  # fmt: skip
+_GIVE_PID = "Name a program or library, or a process with -p PID."
+
+
+def several_found(probe: Probe, target: Target) -> str:
+    """Return a warning for a name that is found several times on PATH, "" for what is clear."""
+    if not probe.path or "/" in probe.path or has_wildcard(probe.path):
+        return ""
+    found = list(target.binaries(probe.path))
+    if len(found) < 2:
+        return ""
+    return f"attaching to {probe.provider.name} target file '{found[0].path}' but matched {len(found)} binaries"
+
+
+def shown_path(path: str, binary: Binary) -> str:
+    """Return how a probe's name shows its file, when its target was written as `path`."""
+    return path if "/" in path and not has_wildcard(path) else binary.path
+
+
+def _is_pattern(path: str) -> bool:
+    """Return whether a target stands for what there is, and not for one file: then what is no program is passed over."""
+    return has_wildcard(path) or not path

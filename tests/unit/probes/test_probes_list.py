@@ -118,8 +118,8 @@ def test_an_empty_pattern_lists_every_kernel_provider(target: FileTarget) -> Non
 def test_an_unknown_provider_is_an_error_and_one_without_a_list_too(target: FileTarget) -> None:
     with pytest.raises(UnknownName):
         list(list_probes("kprob:vfs_read", target))
-    with pytest.raises(Unsupported, match="uprobe probes cannot be listed yet"):
-        list(list_probes("uprobe:/bin/sh:*", target))
+    with pytest.raises(Unsupported, match="watchpoint probes cannot be listed"):
+        list(list_probes("watchpoint:*", target))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,14 @@ def noted(pattern: str, target: FileTarget) -> tuple[list[str], list[str]]:
     """Return the providers listed, and the notes."""
     notes: list[str] = []
     return sorted({line.partition(":")[0] for line in list_probes(pattern, target, note=notes.append)}), notes
+
+
+def test_functions_of_bpf_programs_are_listed_with_their_ids(target: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "bpf_functions", lambda: [(7, "count"), (7, "helper"), (31, "count")])
+    assert list(list_probes("fentry:bpf:*", target)) == ["fentry:bpf:7:count", "fentry:bpf:7:helper", "fentry:bpf:31:count"]
+    assert list(list_probes("fexit:bpf:c*", target)) == ["fexit:bpf:7:count", "fexit:bpf:31:count"]
+    assert list(list_probes("fentry:bpf:31:*", target)) == ["fentry:bpf:31:count"]
+    assert noted("fentry:bpf:nothing", target)[1] == ["nothing matches 'fentry:bpf:nothing'"]
 
 
 def test_what_a_wildcard_covers_and_the_kernel_has_not_is_noted(target: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:

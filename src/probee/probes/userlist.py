@@ -1,0 +1,118 @@
+"""Listing of what programs and libraries have: functions (uprobe, uretprobe) and USDT probes.
+
+`TARGET:FUNCTION` and `TARGET:[PROVIDER:]NAME` with wildcards in each part; a TARGET may be left out, which stands for
+all files that the process of -p (without it: any process) runs code from.  Files that are no programs are passed over where
+a pattern covers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from probee.errors import ProbeeError, UnknownName
+from probee.model.target import Binary, Target
+from probee.model.usdt import UsdtArgument, UsdtPlace
+from probee.probes.glob import compile_glob
+from probee.probes.probe import Probe, has_wildcard
+from probee.probes.sourcename import CPP, functions_called, shown_name
+from probee.probes.user import shown_path
+
+Entry = tuple[str, "Callable[[], Iterable[str]] | None"]  # name after the provider, and what -v adds
+
+
+def list_functions(rest: str, target: Target) -> Iterator[Entry]:
+    """Yield `path:function` for what follows `uprobe:`; behind `cpp:` functions go by the names in their source."""
+    path, name = split_target(rest)
+    language = CPP if name.startswith(f"{CPP}:") else ""
+    wanted = name.removeprefix(f"{CPP}:").strip('"') or "*"
+    for binary, shown in _binaries(path, "uprobe", target):
+        try:
+            functions = functions_called(binary, wanted, language)
+        except (ProbeeError, OSError):
+            if not has_wildcard(path):
+                raise
+            continue
+        if language:
+            yield from ((f"{shown}:{language}:{shown_name(binary, function)}", None) for function in functions)
+        else:
+            yield from ((f"{shown}:{function}", None) for function in functions)
+
+
+def list_usdt(rest: str, target: Target) -> Iterator[Entry]:
+    """Yield `path:provider:name` for what follows `usdt:`, and with each the arguments that it passes."""
+    path, name = split_target(rest)
+    provider, _, name = name.rpartition(":")
+    provider_matches, name_matches = compile_glob(provider or "*"), compile_glob(name or "*")
+    for binary, shown in _binaries(path, "usdt", target):
+        try:
+            places = list(binary.usdt_probes())
+        except (ProbeeError, OSError):
+            if not has_wildcard(path):
+                raise
+            continue
+        found: dict[str, list[UsdtPlace]] = {}
+        for place in places:
+            if provider_matches(place.provider) and name_matches(place.name):
+                found.setdefault(f"{place.provider}:{place.name}", []).append(place)
+        yield from ((f"{shown}:{probe}", _arguments_of(found[probe])) for probe in sorted(found))
+
+
+def list_of_script(probe: Probe, target: Target) -> Iterator[Entry]:
+    """Yield the entry of a concrete probe of a script."""
+    if probe.provider.name == "usdt":
+        (binary,) = target.binaries(probe.file)
+        name = (probe.namespace, probe.event)
+        places = [place for place in binary.usdt_probes() if (place.provider, place.name) == name]
+        yield f"{probe.path}:{probe.namespace}:{probe.event}", _arguments_of(places)
+    elif probe.language:
+        (binary,) = target.binaries(probe.file)
+        yield f"{probe.path}:{probe.language}:{shown_name(binary, probe.function)}", None
+    else:
+        yield f"{probe.path}:{probe.function or probe.address or ''}", None
+
+
+def split_target(rest: str) -> tuple[str, str]:
+    """Split into the target, "*" when none is named, and what to look for in it."""
+    path, colon, name = rest.partition(":")
+    if colon:
+        return path or "*", name
+    return (rest, "*") if "/" in rest else ("*", rest or "*")
+
+
+def _binaries(path: str, provider: str, target: Target) -> Iterator[tuple[Binary, str]]:
+    """Yield the files of a target, each with how it is shown."""
+    found = list(target.binaries(path))
+    if not found and not has_wildcard(path):
+        raise UnknownName(f"{provider} target file '{path}' does not exist or is not executable")
+    for binary in found if has_wildcard(path) else found[:1]:
+        yield binary, shown_path(path, binary)
+
+
+# -- arguments of USDT probes
+
+_FLOATS = {4: "float", 8: "double"}
+
+
+def _arguments_of(places: list[UsdtPlace]) -> Callable[[], Iterable[str]]:
+    return lambda: usdt_arguments(places)
+
+
+def usdt_arguments(places: list[UsdtPlace]) -> list[str]:
+    """Return a line for each argument: type, name, and where it is found, at each place that has it elsewhere."""
+    try:
+        rows = [place.arguments() for place in places]
+    except ProbeeError as error:
+        return [str(error).partition("\n")[0]]
+    lines = []
+    for number in range(max(map(len, rows))):
+        arguments = [row[number] for row in rows if number < len(row)]
+        types = " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
+        where = " or ".join(dict.fromkeys(argument.text.rpartition("@")[2] for argument in arguments))
+        lines.append(f"{types} arg{number}    ({where})")
+    return lines
+
+
+def _type(argument: UsdtArgument) -> str:
+    if argument.is_float:
+        return _FLOATS.get(argument.size, f"float{8 * argument.size}")
+    return f"{'' if argument.signed else 'u'}int{8 * argument.size}"
