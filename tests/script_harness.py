@@ -119,6 +119,9 @@ class _Symbols:
     def user(self, pid: int, address: int) -> Frame:
         return Frame(address)
 
+    def remember(self, pid: int) -> None:
+        self.seen = pid
+
 
 class _LiveMap:
     """A map model with the face of a live map."""

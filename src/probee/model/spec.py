@@ -243,6 +243,7 @@ class Action:
       print_map                 `text` is the map; numbers: top, div are fields[0..1] when not literal, else `parameters`
       clear zero                `text` is the map
       exit                      one field: the status
+      process                   one field: a process of which addresses will be printed, seen for the first time
       time                      `text` is the strftime format
       join                      `text` is the separator; the fields are strings, an empty one ends the list
       cat system                `text` is the format, `fields` its arguments

@@ -126,6 +126,15 @@ def _time(action: Action, session: Session) -> One:
     return handle
 
 
+def _process(action: Action, session: Session) -> One:
+    decode = _fields(action, session)
+
+    def handle(data: bytes, offset: int, length: int) -> None:
+        session.resolver.remember(int(decode(data, offset, length)[0]))
+
+    return handle
+
+
 def _join(action: Action, session: Session) -> One:
     decode = _fields(action, session)
 
@@ -211,6 +220,7 @@ _MAKERS: dict[str, Callable[[Action, Session], One]] = {
     "clear": _clear,
     "zero": _clear,
     "exit": _exit,
+    "process": _process,
     "time": _time,
     "join": _join,
     "cat": _cat,

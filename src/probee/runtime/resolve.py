@@ -9,7 +9,7 @@ from probee.model.value import Frame, StackValue, ValueType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from probee.kernel.maps.map import Map
@@ -22,11 +22,13 @@ class Resolver:
     """`stacks` are the live maps of role "stack", one per mode and depth; `actions` hold the formats of timestamps."""
 
     def __init__(
-        self, *, stacks: Sequence[Map] = (), actions: Sequence[Action] = (), symbols: Any = None
-    ) -> None:
+        self, *, stacks: Sequence[Map] = (), actions: Sequence[Action] = (), symbols: Any = None,
+        options: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
         self.stacks = stacks
         self.actions = actions
         self._symbols = symbols
+        self._options = options
         self._users: dict[int, str] = {}
         self._clock_offsets: dict[int, int] = {}
         self._cgroups: Any = None
@@ -37,8 +39,18 @@ class Resolver:
         if self._symbols is None:
             from probee.runtime.symbol import SymbolTable
 
-            self._symbols = SymbolTable()
+            self._symbols = SymbolTable(self._options)
         return self._symbols
+
+    def remember(self, pid: int) -> None:
+        """Note what a process has mapped, for addresses of it that come later."""
+        self._symbol_table().remember(pid)
+
+    def close(self) -> None:
+        """Let go of the files whose symbols were read."""
+        close = getattr(self._symbols, "close", None)
+        if close is not None:
+            close()
 
     def ksym(self, address: int) -> str:
         """Return the name of the kernel function at an address, without offset."""

@@ -17,6 +17,7 @@ from probee.model.loss import Loss
 from probee.model.snapshot import MapSnapshot
 from probee.model.spec import ObjectSpec
 from probee.runtime.installation import Installation
+from probee.runtime.resolve import Resolver
 from probee.runtime.ring import Batch, RingReader
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from probee.runtime.actions import Handler
     from probee.runtime.child import Child, Follower
     from probee.runtime.snapshot import MapReader
+    from probee.runtime.walk import Walker
 
 LOSS_INTERVAL_S = 0.1
 PATIENCE_S = 1.0  # for what programs left in the ring when the end was asked for
@@ -56,10 +58,12 @@ class Session:
         self._command = list(command)
         self._pid = pid
         self._symbols = symbols
+        self.resolver = Resolver()
         self._readers: dict[str, MapReader] = {}
         self._handlers: list[Handler | None] = [None] * len(spec.actions)
         self._child: Child | None = None
         self._follower: Follower | None = None
+        self._walker: Walker | None = None
         self._ring: Any = None
         self._reader: RingReader | None = None
         self._wake = -1
@@ -87,7 +91,6 @@ class Session:
 
     def _start(self) -> None:
         from probee.runtime.loss import LossReader
-        from probee.runtime.resolve import Resolver
 
         self._state = "running"
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -100,13 +103,27 @@ class Session:
             self._ring = ring.open()  # type: ignore[attr-defined]  # a RingMap
             self._reader = RingReader(self._ring)
             self._poll.register(ring.fd, select.EPOLLIN)
-        self.resolver = Resolver(stacks=installed.of_role("stack"), actions=self.spec.actions, symbols=self._symbols)
+        self.resolver = Resolver(
+            stacks=installed.of_role("stack"), actions=self.spec.actions, symbols=self._symbols, options=self.spec.options
+        )
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
         installed.load(self.constants())
         installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
         installed.attach(self._child.pid if self._child is not None else self._pid)
         if self._child is not None:
             self._child.release()
+        self._walk()
+
+    def _walk(self) -> None:
+        """Have iterators walk, beside us: what their programs print is taken as it comes."""
+        from probee.runtime.walk import Walker, iterators
+
+        links = iterators(self.installed.links)
+        if links:
+            self._walker = Walker(links)
+            assert self._poll is not None
+            self._poll.register(self._walker.fileno(), select.EPOLLIN)
+            self._walker.start()
 
     def _follow(self) -> None:
         if not self._command and not self._pid:
@@ -190,7 +207,9 @@ class Session:
 
     @property
     def _waits(self) -> bool:
-        return bool(self.installed.links or self.installed.of_kind("self"))
+        if self._walker is not None and self._walker.running:
+            return True
+        return any(link.spec.kind != "iter" for link in self.installed.links) or bool(self.installed.of_kind("self"))
 
     def __iter__(self) -> Iterator[Event]:
         """Yield events; a session that was not entered with `with` is closed at the end, its maps stay readable."""
@@ -224,6 +243,10 @@ class Session:
         for fd, _ in self._poll.poll(timeout_s if wait else 0):
             if self._follower is not None and fd == self._follower.fileno():
                 self.stop()
+            if self._walker is not None and fd == self._walker.fileno():
+                self._poll.unregister(fd)
+                if self._walker.problem:
+                    yield [Problem(self._walker.problem)]
         if self._signalled:
             self._signalled = False
             os.eventfd_read(self._wake)
@@ -306,6 +329,8 @@ class Session:
             return
         exited = self._state == "exited"
         self._state = "ending"
+        if self._walker is not None:
+            self._walker.stop()
         self._loss.remember_missed(self.installed.links)
         self.installed.detach()
         if exited:
@@ -349,7 +374,11 @@ class Session:
             self._reader.close()
         if self._ring is not None:
             self._ring.close()
+        if self._walker is not None:
+            self._walker.stop()
+            self._walker.close()
         self.installed.close()
+        self.resolver.close()
         self._lookup.close()
         if self._follower is not None:
             self._follower.close()

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import ast, place, slot
 from probee.compiler.lang.bpftrace import type as t
+from probee.compiler.lang.bpftrace.instance import TRAMPOLINES, traced_function
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_context import REGISTERS, context_of, known_text, late, layout, register_value
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
-from probee.compiler.lang.bpftrace.scope import Known
+from probee.compiler.lang.bpftrace.scope import Instance, Known, Script
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, Unsupported
 from probee.model import ctype as c
@@ -73,12 +74,37 @@ def _stack_argument(low: Lowerer, node: ast.Expr, target: Place | None) -> Value
     return low.b.load(stack, I64, registers.stack_argument_offset(int(node.name[4:])))
 
 
+def _retval_type(resolver: Resolver, node: ast.Identifier) -> Ty:
+    instance = resolver.instance
+    if instance.provider == "fexit":
+        return slot.type_of(_result(resolver.script, instance, node))
+    if instance.provider not in ("kretprobe", "uretprobe"):
+        raise CompileError("The retval builtin can only be used with 'kretprobe', 'uretprobe' and 'fexit' probes", node.span)
+    return t.UINT64
+
+
+def _result(script: Script, instance: Instance, node: ast.Expr) -> slot.SlotMember:
+    """Return what and where the result of fexit's function is."""
+    function = traced_function(script, instance.point)
+    if function is None:
+        raise CompileError("The retval builtin cannot be used for 'fentry/fexit:bpf' probes", node.span)
+    member = slot.result_member(function.type)
+    if member is None:
+        raise CompileError(f"The function {function.name} returns nothing", node.span)
+    return member
+
+
 def _retval(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
+    if low.instance.provider == "fexit":
+        member = _result(low.script, low.instance, node)
+        return slot.value(low, Place(context_of(low, node), member.offset, node.type), member)
     return register_value(low, node, layout(low).return_value)
 
 
 def _args_type(resolver: Resolver, node: ast.Identifier) -> Ty:
     struct = resolver.instance.args
+    if struct is None and resolver.instance.provider in TRAMPOLINES:
+        raise CompileError("The args builtin cannot be used for 'fentry/fexit:bpf' probes", node.span)
     if struct is None:
         message = f"The args builtin can not be used with '{resolver.instance.provider}' probes"
         raise CompileError(message, node.span)
@@ -89,9 +115,12 @@ def _context_type(resolver: Resolver, node: ast.Identifier) -> Ty:
     provider = resolver.instance.provider
     if provider == "tracepoint":
         raise CompileError("Use args instead of ctx in tracepoint", node.span)
+    if provider == "iter":
+        walked = resolver.script.target.type_named("struct", f"bpf_iter__{resolver.instance.point.function}")
+        return t.pointer_to(slot.iterator_struct(walked) if isinstance(walked, c.StructType) else c.VOID, "context")
     if provider not in REGISTERS:
         raise CompileError(f"The ctx builtin can not be used with '{provider}' probes", node.span)
-    name = "bpf_perf_event_data" if provider in ("profile", "interval", "software", "hardware") else "pt_regs"
+    name = "bpf_perf_event_data" if provider in ("profile", "interval", "software", "hardware", "watchpoint") else "pt_regs"
     found = resolver.script.target.type_named("struct", name) if resolver.script.target.has_btf else None
     return t.pointer_to(found if found is not None else c.VOID, "context")
 
@@ -102,24 +131,31 @@ def _context(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
 
 def _function_type(resolver: Resolver, node: ast.Identifier) -> Ty:
     provider = resolver.instance.provider
-    if provider not in ("kprobe", "kretprobe"):
+    if provider in ("uprobe", "uretprobe"):
+        return t.USYM
+    if provider not in ("kprobe", "kretprobe", *TRAMPOLINES):
         raise CompileError(f"The func builtin can not be used with '{provider}' probes", node.span)
     return t.KSYM
 
 
 def _function(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     assert target is not None
+    if low.instance.provider in ("uprobe", "uretprobe"):
+        from probee.compiler.lang.bpftrace.function_address import store_usym
+
+        store_usym(low, target, _function_address(low, node))
+        return
     place.store(low.b, target.at(0, t.UINT64), _function_address(low, node))
 
 
 def _function_address(low: Lowerer, node: ast.Expr) -> Value:
     point = low.instance.point
-    if low.instance.provider == "kprobe":
+    if low.instance.provider in ("kprobe", "uprobe"):
         return register_value(low, node, layout(low).program_counter)
     if low.feature("get_func_ip"):
         return low.b.helper("get_func_ip", context_of(low, node))
-    if point.is_pattern or not point.function:
-        message = "func in a kretprobe with a wildcard needs bpf_get_func_ip, which this kernel lacks (Linux 5.15)"
+    if point.is_pattern or not point.function or point.path:
+        message = f"func in a {low.instance.provider} with a wildcard needs bpf_get_func_ip, not in this kernel (Linux 5.15)"
         raise Unsupported(message, node.span)
     return late(low, "kaddr", point.function, node.span)
 
@@ -147,7 +183,7 @@ PROBE_BUILTINS = {
     "func": (_function_type, _function),
     "args": (_args_type, _context),
     "ctx": (_context_type, _context),
-    "retval": (_need("retval", ("kretprobe", "uretprobe"), "'kretprobe' and 'uretprobe'"), _retval),
+    "retval": (_retval_type, _retval),
     "argN": (_argument, _argument_value),
     "sargN": (_need("sarg", ("kprobe", "uprobe"), "'kprobe' and 'uprobe'"), _stack_argument),
     "usermode": (_user_mode_type, _user_mode),

@@ -36,8 +36,16 @@ def _lower_ksym(low: Lowerer, node: ast.Call, target: Place | None) -> None:
 def _lower_usym(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     """The address, and the process that it means something in."""
     assert target is not None
-    place.store(low.b, target.at(0, t.UINT64), low.number(node.args[0]))
+    store_usym(low, target, low.number(node.args[0]))
+
+
+def store_usym(low: Lowerer, target: Place, address: Value) -> None:
+    """Put an address of the current process where it is wanted."""
+    from probee.compiler.lang.bpftrace.lower_record import note_process
+
+    place.store(low.b, target.at(0, t.UINT64), address)
     place.store(low.b, target.at(8, t.UINT64), process_id(low))
+    note_process(low)
 
 
 def _check_kaddr(resolver: Resolver, node: ast.Call) -> Ty:

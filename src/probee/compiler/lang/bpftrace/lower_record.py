@@ -21,6 +21,7 @@ from probee.model.spec import Action, MapSpec, MapType
 RING = "ring"
 RING_FULL, NO_SCRATCH, REFUSED, EXIT_STATUS = 0, 1, 2, 3  # indices of the loss map
 N_LOSS = 4
+SEEN, N_SEEN = "seen", 4096  # the processes whose addresses are known to be wanted
 EXITED = "exited"  # one number: not zero once a program has called exit()
 
 Writer = Callable[[Place], None]
@@ -81,6 +82,15 @@ def emit_exit(low: Lowerer, status: Value, span: int) -> None:
     if number == len(actions):
         actions.append(Action("exit", fields=((8, t.value_type(t.UINT8)),), size=16, span=span))
     low.b.call(_subprogram(low, "exit", 2, _build_exit), low.b.const(number), status)
+
+
+def note_process(low: Lowerer) -> None:
+    """Tell user space of a process that is seen for the first time: it may have gone when its addresses are printed."""
+    actions = low.unit.actions
+    number = next((n for n, action in enumerate(actions) if action.kind == "process"), len(actions))
+    if number == len(actions):
+        actions.append(Action("process", fields=((8, t.value_type(t.UINT64)),), size=16))
+    low.b.call(_subprogram(low, "process", 1, _build_process), low.b.const(number))
 
 
 def exited(low: Lowerer) -> Value:
@@ -223,6 +233,23 @@ def _build_checked(low: Lowerer, parameters: list[Value]) -> None:
 def _build_refused(low: Lowerer, parameters: list[Value]) -> None:
     low.b.call(_subprogram(low, "lost", 1, _build_lost), low.b.const(REFUSED))
     _build_warn(low, parameters)
+
+
+def _build_process(low: Lowerer, parameters: list[Value]) -> None:
+    """A record of the action's number and the process's, once for each process; the map forgets those long unseen."""
+    add_runtime_maps(low)
+    low.unit.maps.setdefault(SEEN, MapSpec(SEEN, MapType.LRU_HASH, 8, 8, N_SEEN, role="seen"))
+    b = low.b
+    pid = b.lshr(b.helper("get_current_pid_tgid"), 32)
+    key = b.alloca(8, 8, "process")
+    b.store(key, pid)
+    found = b.helper("map_lookup_elem", b.map(SEEN), key, type=pointer("map", nullable=True))
+
+    def tell() -> None:
+        b.helper("map_update_elem", b.map(SEEN), key, key, b.const(0))
+        _build_warn(low, [*parameters, pid])
+
+    low.diamond(b.check_null(found), lambda: None, tell)
 
 
 def _build_exit(low: Lowerer, parameters: list[Value]) -> None:

@@ -6,7 +6,7 @@ from probee.compiler.ir.type import I64, pointer
 from probee.compiler.ir.unit import Function, Program, Unit, connect
 from probee.compiler.lang.bpftrace import ast, cstruct
 from probee.compiler.lang.bpftrace.config import read_config
-from probee.compiler.lang.bpftrace.instance import TRIALS, find_probes, is_typed, program_type
+from probee.compiler.lang.bpftrace.instance import TRAMPOLINES, TRIALS, attach_target, find_probes, program_type
 from probee.compiler.lang.bpftrace.library import library_for, place_expansions
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_map import VERBOSE, kernel_name, map_spec
@@ -15,7 +15,9 @@ from probee.compiler.lang.bpftrace.parser import parse
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.compiler.lang.bpftrace.session import find_pairs, lower_pair
+from probee.compiler.lang.bpftrace.slot import leave_at_end
 from probee.compiler.lang.bpftrace.subprogram import check_all_return
+from probee.compiler.lang.bpftrace.trusted import forget
 from probee.errors import CompileError, Source, UsageError, span_range
 from probee.model.spec import AttachType, LinkSpec
 from probee.model.target import Target
@@ -23,7 +25,7 @@ from probee.probes.probe import Probe
 
 RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
-    "missing_probes", "license", "max_probes",
+    "missing_probes", "license", "max_probes", "cache_user_symbols", "cpp_demangle",
 )  # fmt: skip
 MAX_OPERATIONS = 100_000  # of the IR in one program
 # Headers of the kernel and the C library, whose types and constants come from BTF and from tables of ours
@@ -245,6 +247,8 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options, a
     else:
         if filtered:
             low.filter_pid()
+        if instance.provider == "iter":
+            leave_at_end(low)
         low.body()
     functions = [function, *low.callbacks]
     if options.warning_level == VERBOSE:
@@ -256,8 +260,9 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options, a
         connect(each)
     type = program_type(instance)
     _check_size(functions, instance)
-    nesting = _RAW_NESTING if instance.provider == "rawtracepoint" else 1
-    attach_type = AttachType.NONE
+    attach_type, target = attach_target(instance)
+    if target:
+        forget(function)
     if len(instance.matches) > 1 and instance.provider in ("kprobe", "kretprobe") and low.feature("kprobe_multi"):
         attach_type = AttachType.TRACE_KPROBE_MULTI
     if at_return is not None:
@@ -265,12 +270,18 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options, a
     places = max(len(instance.matches), len(instance.places))
     if places > 1 and instance.provider in IN_PROGRAMS and low.feature("uprobe_multi"):
         attach_type = AttachType.TRACE_UPROBE_MULTI
-    target = ""
-    if is_typed(instance):
-        attach_type, target = AttachType.TRACE_RAW_TP, instance.matches[0].event
     return Program(
-        name, type, functions, probe=instance.point.name, nesting=nesting, attach_type=attach_type, attach_target=target
+        name, type, functions, probe=instance.point.name, nesting=_nesting(low), attach_type=attach_type, attach_target=target
     )
+
+
+def _nesting(low: Lowerer) -> int:
+    """Return how many runs of a program may be under way on one CPU: the kernel guards most kinds against that."""
+    provider = low.instance.provider
+    unguarded = provider in ("rawtracepoint", "iter") or (
+        provider in TRAMPOLINES and not low.feature("prog_recursion_misses")  # Linux 5.12, commit 9ed9e9ba2337
+    )
+    return _RAW_NESTING if unguarded else 1
 
 
 def _check_size(functions: list[Function], instance: Instance) -> None:

@@ -34,7 +34,7 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     All stacks of one mode and size share a map, which the runtime knows by its name.  The high half is how many frames it has
     where a script asks for that of a stored stack, and else nothing.
     """
-    from probee.compiler.lang.bpftrace.lower_record import warn
+    from probee.compiler.lang.bpftrace.lower_record import note_process, warn
     from probee.model.spec import MapSpec, MapType
 
     assert target is not None
@@ -54,6 +54,8 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     low.diamond(b.compare("slt", found, 0), lambda: warn(low, message, node.span), None)
     if type.kind == "ustack":
         place.store(b, target.at(8, t.UINT64), process_id(low))
+        if type.mode not in ("raw", "build_id"):
+            note_process(low)
 
 
 def stack_length(low: Lowerer, node: ast.Expr) -> Value:
