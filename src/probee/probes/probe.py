@@ -136,6 +136,10 @@ class Probe:
             return {"category": self.category, "name": self.event}
         if kind == "rawtracepoint":
             return {"name": self.event}
+        if kind == "watchpoint":
+            return {"address": self.address or 0, "length": self.length, "mode": self.mode}
+        if kind == "iter":
+            return {"name": self.function, "pin": self.pin}
         if kind in ("interval", "profile"):
             return {"frequency_hz": self.count} if self.unit == "hz" else {"period_ns": self.period_ns}
         if kind in EVENTS:

@@ -66,17 +66,15 @@ def _table() -> tuple[Provider, ...]:
         Provider("rawtracepoint", ("rt",), (2, 1), tracing, attach_type=AttachType.TRACE_RAW_TP, listed="kernel"),
         Provider(
             "fentry", ("f", "kfunc"), (1, 3), tracing,
-            attach_type=AttachType.TRACE_FENTRY, listed="kernel", attachable=False,
+            attach_type=AttachType.TRACE_FENTRY, listed="kernel",
         ),
-        Provider(
-            "fexit", ("fr", "kretfunc"), (1, 3), tracing, attach_type=AttachType.TRACE_FEXIT, attachable=False
-        ),
-        Provider("iter", ("it",), (1, 2), tracing, attach_type=AttachType.TRACE_ITER, listed="kernel", attachable=False),
+        Provider("fexit", ("fr", "kretfunc"), (1, 3), tracing, attach_type=AttachType.TRACE_FEXIT),
+        Provider("iter", ("it",), (1, 2), tracing, attach_type=AttachType.TRACE_ITER, listed="kernel"),
         Provider("profile", ("p",), (1, 2), perf),
         Provider("interval", ("i",), (1, 2), perf),
         Provider("software", ("s",), (1, 2), perf, listed="kernel"),
         Provider("hardware", ("h",), (1, 2), perf, listed="kernel"),
-        Provider("watchpoint", ("w",), (3,), perf, attachable=False),
+        Provider("watchpoint", ("w",), (3,), perf),
     )  # fmt: skip
 
 

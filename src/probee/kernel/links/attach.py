@@ -16,7 +16,7 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
     """Attach a loaded program.
 
     `functions()` gives (name, module) of every traceable function: patterns are expanded by it, misspellings explained.
-    Probes in programs are for the process `pid` alone, 0 for all.
+    Probes in programs, watchpoints and iterators of tasks are for the process `pid` alone, 0 for all.
     "begin" and "end" are not attached but test-run by their owner.  Raises AttachError, PermissionMissing or KernelError.
     """
     kind = spec.kind
@@ -47,11 +47,11 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
     if kind == "iter":
         from probee.kernel.links.iter import attach_iter
 
-        return attach_iter(spec, program)
+        return attach_iter(spec, program, pid=pid)
     if kind in ("watchpoint", "asyncwatchpoint"):
         from probee.kernel.links.watchpoint import attach_watchpoint
 
-        return attach_watchpoint(spec, program)
+        return attach_watchpoint(spec, program, pid=pid)
     if kind in ("software", "hardware"):
         from probee.kernel.links.sample import attach_counter
 

@@ -12,18 +12,23 @@ from struct import pack
 from probee.errors import AttachError
 from probee.kernel.links.link import Link, attach_error
 from probee.kernel.programs.program import Program
-from probee.kernel.syscalls.bpf import EEXIST, EINVAL, ENOENT, EPERM, failure
+from probee.kernel.syscalls.bpf import E2BIG, EEXIST, EINVAL, ENOENT, EPERM, failure
 from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.link import iter_create, iter_link, pin
 from probee.model.spec import LinkSpec
 
 _PIECE = 1 << 16
+_OF_TASKS = "task"  # how the names of iterators begin that can be restricted to a process
 
 
-def attach_iter(spec: LinkSpec, program: Program) -> Link:
-    """Make the link of an iterator, and pin it if the spec says so.  Nothing runs until it is read (`read_iter`)."""
-    pid = spec.parameters.get("pid", 0)
-    assert isinstance(pid, int)
+def attach_iter(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
+    """Make the link of an iterator, and pin it if the spec says so.  Nothing runs until it is read (`read_iter`).
+
+    `pid` is for iterators of tasks whose spec has none.
+    """
+    own = spec.parameters.get("pid", 0)
+    assert isinstance(own, int)
+    pid = own or (pid if str(spec.parameters.get("name", "")).startswith(_OF_TASKS) else 0)
     # union bpf_iter_link_info: of tasks {tid, pid, pid_fd}, Linux 6.1 (commit f0d74c4da1f0)
     result = iter_link(program.fd, pack("=IIII", 0, pid, 0, 0) if pid else b"")
     if result < 0:
@@ -47,17 +52,35 @@ def _pin(link: Link, fd: int, path: str) -> None:
 
 def read_iter(link: Link) -> bytes:
     """Walk once: run the program for each thing there is; returns what it wrote (bpf_seq_write), not its other output."""
-    result = iter_create(link.bpf_links[0].fd)
-    if result < 0:
-        raise failure(-result, f"open an iterator of {link.probe}")
     pieces = []
-    with Descriptor(result, "iterator") as iterator:
-        while piece := os.read(iterator.fd, _PIECE):
-            pieces.append(piece)
+    with open_iter(link) as iterator:
+        while (piece := read_piece(iterator.fd)) != b"":
+            pieces.append(piece or b"")
     return b"".join(pieces)
 
 
-_CAUSES = {EINVAL: "the program was not loaded for an iterator, or this kernel cannot restrict it to a process"}
+def open_iter(link: Link) -> Descriptor:
+    """Open an iterator: a walk that has not begun."""
+    result = iter_create(link.bpf_links[0].fd)
+    if result < 0:
+        raise failure(-result, f"open an iterator of {link.probe}")
+    return Descriptor(result, f"iterator of {link.probe}")
+
+
+def read_piece(fd: int) -> bytes | None:
+    """Walk on; return what the programs wrote, b"" at the end.
+
+    None: they wrote nothing for a million things, after which the kernel has us ask again.
+    Linux commit e679654a704e "bpf: Fix a rcu_sched stall issue with bpf task/task_file iterator" (in v5.10).
+    """
+    try:
+        return os.read(fd, _PIECE)
+    except BlockingIOError:
+        return None
+
+
+_RESTRICTED = "the program was not loaded for an iterator, or this kernel cannot restrict it to a process"
+_CAUSES = {E2BIG: _RESTRICTED, EINVAL: _RESTRICTED}
 _PIN_CAUSES = {
     EEXIST: "{path} exists: remove it first",
     EINVAL: "{path} is not in a BPF file system; try /sys/fs/bpf/NAME",

@@ -19,14 +19,17 @@ from probee.model.spec import LinkSpec
 _ESRCH = 3
 _ENODEV = 19
 _READ, _WRITE, _EXECUTE = 1, 2, 4  # HW_BREAKPOINT_R, _W, _X
+_LONG = 8
 _MODES = {"r": _READ, "w": _WRITE, "x": _EXECUTE}
 
 
-def attach_watchpoint(spec: LinkSpec, program: Program) -> Link:
-    """Watch an address: in every thread that a process has, or on every CPU."""
-    pid = _number(spec, "pid")
+def attach_watchpoint(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
+    """Watch an address: in every thread that a process has, or on every CPU; `pid` stands where the spec has none."""
+    pid = _number(spec, "pid") or pid
     mode = sum(_MODES[letter] for letter in set(str(spec.parameters["mode"])))
     address, length = _number(spec, "address"), _number(spec, "length")
+    if mode == _EXECUTE:
+        length = _LONG  # the only one there is for code: arch_build_bp_info in arch/x86/kernel/hw_breakpoint.c
     link = Link(spec, program)
     for who, cpu in [(thread, -1) for thread in _threads(pid)] if pid else [(-1, cpu) for cpu in online_cpus()]:
         result = breakpoint_open(address, length, mode, pid=who, cpu=cpu)

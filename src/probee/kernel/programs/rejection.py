@@ -17,6 +17,8 @@ from probee.model.spec import ObjectSpec, ProgramSpec
 CUT = "… cut here, the log is longer …"  # load.py writes it between two logs
 
 _INSTRUCTION = re.compile(r"(\d+): \([0-9a-f]{2}\) ")
+_HELPER = re.compile(r"\d+: \(85\) call (\w+)#")
+_NOT_ALLOWED = "helper call is not allowed in probe"  # the target is not on the helper's own list (bpf_d_path)
 _NOISE = re.compile(
     r";|\d+: R\d|\d+: safe|from \d+ to \d+|processed \d+ insns|verification time|stack depth|func#|mark_precise|regs=|last_idx"
     r"|first_idx|parent |propagating|Live regs|Validating |insn \d+ cannot be|arg#\d+ reference type|caller:|callee:| *frame\d|"
@@ -31,9 +33,12 @@ _PLACED = (
 
 
 class Rejection:
-    """What a log says: the complaint's lines, and the slot of the instruction it is about, -1 when it names none."""
+    """What a log says: the complaint's lines, and the slot of the instruction it is about, -1 when it names none.
 
-    __slots__ = ("complaint", "slot")
+    `forbidden` is the helper that may not be called there, "" if that is not what it says.
+    """
+
+    __slots__ = ("complaint", "forbidden", "slot")
 
     def __init__(self, log: str) -> None:
         lines = log.splitlines()
@@ -41,6 +46,8 @@ class Rejection:
             lines = lines[lines.index(CUT) + 1 :]
         last = next((i for i in range(len(lines) - 1, -1, -1) if _INSTRUCTION.match(lines[i])), -1)
         self.complaint = [line.strip() for line in lines[last + 1 :] if not _NOISE.match(line)]
+        helper = _HELPER.match(lines[last]) if last >= 0 and _NOT_ALLOWED in self.complaint else None
+        self.forbidden = helper[1] if helper else ""
         self.slot = self._named_slot()
         if self.slot < 0 and last >= 0:
             self.slot = int(lines[last].partition(":")[0])
@@ -63,6 +70,8 @@ def rejection(errno: int, log: str, spec: ProgramSpec, object: ObjectSpec) -> Ve
     message = f"the kernel refused {spec.probe or spec.name}: {words}"
     if raw and raw != words:
         message += f" (verifier: {raw})"
+    if found.forbidden:
+        message = f"helper {found.forbidden} not allowed in probe"
     place = ""
     span = span_of(spec, found.slot) or _probe_span(spec, object)
     if span and object.source_text:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from probee.compiler.lang.bpftrace import arguments, ast
+from probee.compiler.lang.bpftrace import arguments, ast, slot
 from probee.compiler.lang.bpftrace.attachpoint import split
 from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.errors import CompileError, ProbeeError, UnknownName, Unsupported
 from probee.model.ctype import size_of
-from probee.model.spec import ProgramType
+from probee.model.spec import AttachType, ProgramType
 from probee.probes.match import expand
 from probee.probes.parse import parse as parse_probe
 from probee.probes.probe import Probe
@@ -15,10 +15,12 @@ from probee.probes.probe import Probe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from probee.compiler.lang.bpftrace.program import Options
+    from probee.model.target import KernelFunction
     from probee.model.usdt import UsdtPlace
 
 TRIALS = ("test", "bench")
 TYPED_CALLS = {"socket_cookie", "skboutput"}
+TRAMPOLINES = ("fentry", "fexit")  # their programs are loaded for one function each
 
 
 def find_probes(script: Script, options: Options) -> None:
@@ -191,6 +193,8 @@ def _check_places(script: Script, point: Probe, found: list[Probe], span: int) -
 
 def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
     """True when the program differs from match to match."""
+    if point.provider.name in TRAMPOLINES:
+        return True
     if point.provider.name == "rawtracepoint" and _mentions(probe, TYPED_CALLS):
         return True
     return _mentions(probe, {"probe", "args"} if point.provider.name in ("tracepoint", "rawtracepoint") else {"probe"})
@@ -211,7 +215,26 @@ def _arguments(script: Script, point: Probe):  # type: ignore[no-untyped-def]
     if provider == "rawtracepoint":
         prototype = script.target.raw_tracepoint(point.event)
         return arguments.prototype_struct(point.event, prototype) if prototype is not None else None
-    return None
+    function = traced_function(script, point)
+    return slot.function_struct(point.function, function.type) if function is not None else None
+
+
+def traced_function(script: Script, point: Probe) -> KernelFunction | None:
+    """Return the function of an fentry or fexit probe; None for other probes, and for BPF programs."""
+    if point.provider.name not in TRAMPOLINES or point.module == "bpf":
+        return None
+    return script.target.function(point.function, point.module)
+
+
+def attach_target(instance: Instance) -> tuple[int, str]:
+    """Return how a program is bound to its target when it is loaded: the attach type, and the name of what it is for."""
+    point = instance.matches[0]
+    if instance.provider in TRAMPOLINES:
+        program = f"{point.program_id}:" if point.program_id else ""
+        return point.provider.attach_type, f"{point.module}:{program}{point.function}"
+    if instance.provider == "iter":
+        return point.provider.attach_type, f"bpf_iter_{point.function}"
+    return (AttachType.TRACE_RAW_TP, point.event) if is_typed(instance) else (AttachType.NONE, "")
 
 
 def program_type(instance: Instance) -> int:

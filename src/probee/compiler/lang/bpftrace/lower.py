@@ -47,6 +47,7 @@ class Lowerer:
         self.left: Place | None = None  # in a callback: where it notes that the whole program ends, and with what
         self.returned: Place | None = None  # in a function: where its result goes, when it is no number
         self.program_index = instance.index
+        self.walked: Value | None = None  # in an iterator: what it walks over, known not to be null
         self.always_zero = False  # whatever the script returns, the program's result is 0
 
     def nested(self, function: Function) -> Lowerer:

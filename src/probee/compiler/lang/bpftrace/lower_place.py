@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from probee.compiler.ir import op
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, place
+from probee.compiler.lang.bpftrace import ast, place, slot
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import Outside, VariableInfo, Within
+from probee.compiler.lang.bpftrace.slot import SlotMember
 from probee.errors import CompileError
 from probee.model import ctype as c
 
@@ -55,7 +56,10 @@ def _field_place(low: Lowerer, node: ast.Field) -> Place:
     if base.type.kind == "record":
         field = next(f for f in base.type.fields if f.name == node.name)
         return base.at(field.offset, field.type)
-    return base.member(node.meaning, node.type)
+    found = base.member(node.meaning, node.type)
+    if isinstance(node.meaning[-1], SlotMember) and not node.type.is_scalar and base.space == "context":
+        return slot.memory(low, found)
+    return found
 
 
 def _tuple_index_place(low: Lowerer, node: ast.TupleIndex) -> Place:
@@ -145,6 +149,8 @@ def _field(low: Lowerer, node: ast.Field) -> Value:
 
     if isinstance(path[-1], LocatedMember):
         return located(low, where, path[-1])
+    if isinstance(path[-1], SlotMember) and where.space == "context":
+        return slot.value(low, where, path[-1])
     if path[-1].bit_size:
         base = _struct_place(low, node)
         bit = sum(member.bit_offset for member in path)

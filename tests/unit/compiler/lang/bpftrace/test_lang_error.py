@@ -137,7 +137,7 @@ IN_BEGIN = [
     ("@m[1] = hist(1); for ($kv : @m) { }", "@m", "Loop expression does not support type: hist_t"),
     # builtins
     ("print(arg0);", "arg0", "The arg0 builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes"),
-    ("print(retval);", "retval", "The retval builtin can only be used with 'kretprobe' and 'uretprobe' probes"),
+    ("print(retval);", "retval", "The retval builtin can only be used with 'kretprobe', 'uretprobe' and 'fexit' probes"),
     ("print(args);", "args", "The args builtin can not be used with 'begin' probes"),
     ("print(func);", "func", "The func builtin can not be used with 'begin' probes"),
     ("print(ctx);", "ctx", "The ctx builtin can not be used with 'begin' probes"),
