@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }  # fmt: skip
 
-THIRD_PARTY = {"kernel": {"elftools"}, "outputs": {"numpy", "pyarrow"}, "kernel": {"elftools"}, "lab": {"pytest"}}
+THIRD_PARTY = {"kernel": {"elftools"}, "outputs": {"numpy", "pyarrow"}, "lab": {"pytest"}}
 
 
 def room_of(module: str) -> str:
