@@ -107,6 +107,13 @@ class LiveTarget(BtfBackedTarget):
         self.record(f"binary:{self.pid}:{name}", identities(name, self.pid))
         return find_executables(name, self.pid)
 
+    def bpf_functions(self) -> Iterable[tuple[int, str]]:
+        from probee.kernel.programs.loaded import loaded_functions
+
+        found = loaded_functions()
+        self.record("bpf-functions", digest(repr(found)))
+        return found
+
     def raw_tracepoints(self) -> Iterable[tuple[str, str]]:
         if self.has_btf:
             return super().raw_tracepoints()

@@ -1,0 +1,61 @@
+"""The BPF programs that are loaded now, whoever loaded them: their ids and functions.
+
+The kernel keeps 15 letters of a program's name; whole names, those of its subprograms too, are in the BTF that came with it
+(func_info of struct bpf_prog_info, struct bpf_func_info of include/uapi/linux/bpf.h).  Programs without BTF are left out:
+nothing can be attached to them.  Only root may list programs (CAP_SYS_ADMIN).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from struct import pack_into, unpack_from
+
+from probee.errors import KernelError
+from probee.formats.btf.reader import Btf
+from probee.kernel.syscalls.bpf import Command
+from probee.kernel.syscalls.btf import next_id, object_by_id
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.syscalls.info import ProgramInfo, object_info, read_btf
+from probee.kernel.syscalls.libc import address_of
+
+_RECORD_SIZE, _RECORDS, _COUNT = 132, 136, 144  # offsets of func_info_rec_size, func_info and nr_func_info
+_INFO_BYTES = 152
+
+
+def loaded_functions() -> list[tuple[int, str]]:
+    """Return (program's id, name) of every function; PermissionMissing unless this is root."""
+    found: list[tuple[int, str]] = []
+    id = next_id(Command.PROG_GET_NEXT_ID, 0)
+    while id is not None:
+        with suppress(KernelError):  # it was unloaded meanwhile
+            found += [(id, name) for name in _functions(id)]
+        id = next_id(Command.PROG_GET_NEXT_ID, id)
+    return found
+
+
+def _functions(id: int) -> list[str]:
+    """Return the names of a program's functions, its own first."""
+    program = Descriptor(object_by_id(Command.PROG_GET_FD_BY_ID, id), f"BPF program {id}")
+    with program:
+        btf_id = ProgramInfo(program.fd).btf_id
+        types = _function_types(program.fd) if btf_id else []
+    if not btf_id or not types:
+        return []
+    with Descriptor(object_by_id(Command.BTF_GET_FD_BY_ID, btf_id), f"BTF {btf_id}") as descriptor:
+        btf = Btf(read_btf(descriptor.fd))
+    return [btf.name(type) for type in types]
+
+
+def _function_types(fd: int) -> list[int]:
+    """Return the BTF ids of a program's functions."""
+    info = bytearray(_INFO_BYTES)
+    if object_info(fd, info) < _INFO_BYTES:
+        return []
+    size, count = unpack_from("=I", info, _RECORD_SIZE)[0], unpack_from("=I", info, _COUNT)[0]
+    if not size or not count:
+        return []
+    records = bytearray(size * count)
+    info = bytearray(_INFO_BYTES)
+    pack_into("=IQI", info, _RECORD_SIZE, size, address_of(records), count)
+    object_info(fd, info)
+    return [unpack_from("=I", records, at + 4)[0] for at in range(0, len(records), size)]
