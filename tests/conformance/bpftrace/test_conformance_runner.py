@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import scratch
 import speed
 import store
+import tool
 from case import Case, parse
 from feature import Place, version
 from isolation import names_processes
@@ -20,7 +21,7 @@ from judge import Result
 from launch import FLAG, plain_words, words
 from stimulus import STIMULI, stimulated
 from table import passed_of, tables
-from tool import tool_cases
+from tool import second_chance, tool_cases
 
 INFO = "Kernel features\n  btf: yes\n  kprobe_multi: no\nBuild\n  libdw (DWARF support): no\n"
 
@@ -123,6 +124,27 @@ def test_every_tool_is_listed_and_attached(tmp_path: Path) -> None:
     listed, attached = tool_cases(tmp_path)
     assert plain_words(listed.given["RUN"]) == [FLAG, "-l", str(tmp_path / "look.bt")]
     assert plain_words(attached.given["RUN"]) == [FLAG, "--unsafe", "-v", "--dry-run", str(tmp_path / "look.bt")]
+
+
+def test_a_tool_that_fails_has_a_second_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "look.bt").write_text("kprobe:gone { }")
+    functions = tmp_path / "functions"
+    functions.write_text("there\nof_a_module [module]\n")
+    monkeypatch.setattr(tool, "FUNCTIONS", functions)
+    listed, attached = tool_cases(tmp_path)
+
+    def chance(case: Case, printed: str, *, older: str = "failed") -> str:
+        result = second_chance(case, lambda case: Result(older), lambda words: printed)
+        return "none" if result is None else result.status
+
+    assert chance(attached, "") == "skipped"
+    assert chance(listed, "x:1:1-9: ERROR: No matches for kprobe gone.*.\n") == "skipped"
+    assert chance(listed, "x:1:1-9: ERROR: No matches for kprobe the*.\n") == "none"
+    assert chance(attached, "x:1:1-9: ERROR: No matches for kprobe gone.\n") == "none"
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "look.bt").write_text("kprobe:there { }")
+    assert chance(attached, "kprobe:there\n") == "none"
+    assert chance(attached, "kprobe:there\n", older="passed") == "passed"
 
 
 def test_a_tool_that_is_made_to_print_is_ended_by_name_so_only_in_a_guest(tmp_path: Path) -> None:
