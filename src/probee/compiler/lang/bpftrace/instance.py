@@ -161,6 +161,8 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
     how = script.config.text("missing_probes")
     try:
         found = list(expand(point, script.target, span))
+        if point.provider.name in ("uprobe", "uretprobe", "usdt"):
+            _check_target(script, point, span)
         if point.provider.name in ("uprobe", "uretprobe") and not options.unsafe:
             _check_places(script, point, found, span)
         return found
@@ -181,6 +183,14 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
         if how == "warn":
             script.warn(f"{error.message} Skipping.", span)
         return []
+
+
+def _check_target(script: Script, point: Probe, span: int) -> None:
+    from probee.probes.user import several_found
+
+    warning = several_found(point, script.target)
+    if warning:
+        script.warn(warning, span)
 
 
 def _check_places(script: Script, point: Probe, found: list[Probe], span: int) -> None:
