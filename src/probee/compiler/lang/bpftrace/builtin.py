@@ -19,7 +19,7 @@ from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.scope import Known, Script
 from probee.compiler.lang.bpftrace.stack import capture_stack, plain_stack_type
 from probee.compiler.lang.bpftrace.type import Ty
-from probee.errors import UnknownName, Unsupported
+from probee.errors import CompileError, UnknownName, Unsupported
 from probee.model import ctype as c
 
 COMM_SIZE = 16
@@ -42,6 +42,7 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
     """Type an identifier: a builtin, a constant of the preamble, an enum's member."""
     builtin = find(node.name)
     if builtin is not None:
+        check_place(resolver, node)
         return builtin.check(resolver, node)
     from probee.compiler.lang.bpftrace.function import FUNCTIONS
 
@@ -70,6 +71,12 @@ def resolve_name(resolver: Resolver, node: ast.Identifier) -> Ty:
         raise UnknownName(f"Unknown identifier: '{node.name}'", node.span, did_you_mean=near[0] if near else "")
     node.meaning = Known(constant[0])
     return constant[1]
+
+
+def check_place(resolver: Resolver, node: ast.Identifier) -> None:
+    """Raise for what only a probe has, in a function."""
+    if resolver.instance.provider == "function" and node.name.removeprefix("__builtin_") in ("probe", "probetype"):
+        raise CompileError(f"Builtin {node.name} not supported outside probe", node.span)
 
 
 def _syscall_number(script: Script, name: str) -> tuple[int, Ty] | None:

@@ -76,6 +76,7 @@ def resolve_call(resolver: Resolver, node: ast.Call) -> Ty:
     if known is not None and not node.args:
         name = ast.Identifier(node.span, node.name)
         name.meaning = None
+        builtin.check_place(resolver, name)
         type = known.check(resolver, name)
         node.meaning = name.meaning
         return type

@@ -33,7 +33,14 @@ USER = ("uprobe", "uretprobe", "usdt")
 def _allowed(resolver: Resolver, name: str) -> bool:
     """Say whether the kernel has a kernel function that programs of this probe's type may call."""
     target = resolver.script.target
+    if resolver.instance.provider == "function":  # called from probes of any type
+        return False
     return target.has_feature(f"kfunc:{name}") and target.has_feature(f"kfunc:{name}@{program_type(resolver.instance)}")
+
+
+def _probetype(resolver: Resolver) -> str:
+    in_function = resolver.instance.provider == "function"
+    return "function" if in_function else resolver.instance.point.provider.probetype
 
 
 def _check_kfunc(resolver: Resolver, node: ast.Call) -> Ty:
@@ -65,7 +72,7 @@ def _check_comm(resolver: Resolver, node: ast.Call) -> Ty:
     if node.args[0].type.kind not in ("int", "enum"):
         raise TypeMismatch("Only integer supported for comm()'s pid", node.span)
     if resolver.script.target.has_feature(f"kfunc:{TASK_FROM_PID}") and not _allowed(resolver, TASK_FROM_PID):
-        kind = resolver.instance.point.provider.probetype
+        kind = _probetype(resolver)
         raise CompileError(f"Syntax comm(PID) is not supported in this probe type yet. Type: {kind}", node.span)
     return t.string(NAME_SIZE)
 
@@ -172,7 +179,7 @@ def _check_packet(resolver: Resolver, node: ast.Call) -> Ty:
 
 def _check_user(resolver: Resolver, node: ast.Call) -> Ty:
     if resolver.instance.provider not in USER:
-        message = f"{node.name} can not be used for this probetype: {resolver.instance.point.provider.probetype}"
+        message = f"{node.name} can not be used for this probetype: {_probetype(resolver)}"
         raise CompileError(message, node.span)
     raise Unsupported(f"{node.name}() is not supported yet", node.span)
 

@@ -14,11 +14,14 @@ from random import Random
 
 import pytest
 
+from probee.compiler.lang.bpftrace import builtin
+from probee.compiler.lang.bpftrace.function import FUNCTIONS
 from probee.errors import CompileError, Source, UsageError, span_range
 from script_generator import Generator, mutated
 from script_harness import compile_script
 
 LONG_S = int(os.environ.get("PROBEE_FUZZ_S", "0"))
+pytestmark = pytest.mark.timeout(120 + 2 * LONG_S)
 LONGEST_S = 5.0  # of this process's time, for one program
 ROOT = Path(__file__).parents[5]
 CORPUS = [
@@ -85,6 +88,23 @@ def test_spoiled_programs() -> None:
 
 def test_a_spoiled_corpus() -> None:
     run(lambda seed: mutated(CORPUS[seed % len(CORPUS)], Random(seed)), 900)
+
+
+ARGUMENTS = ("", "1", '"a"', '"a", "b"', "1, 2", "curtask", "@m", "@m, 1", '"%d", 1', "1, 0, 10, 1", "kstack")
+PLACES = (
+    "fn f() : void {{ {0}; }} begin {{ @m[1] = 1; f(); }}",
+    "begin {{ @m[1] = 1; $x = {0}; @r[{0}] = {0}; print(($x, 1)); }}",
+    "tracepoint:sched:sched_switch {{ @m[1] = 1; for ($i : 0..2) {{ print({0}); }} }}",
+    'kprobe:vfs_read /{0}/ {{ @m[1] = 1; printf("%s %d", {0}, {0}); let $z : typeof({0}); print(sizeof({0})); }}',
+    "macro m(x) {{ x; {0} }} test:a {{ @m[1] = 1; print(m({0})); }}",
+)  # fmt: skip
+BUILTINS = [name for name in builtin.BUILTINS if name not in ("argN", "sargN")] + ["arg0", "sarg1"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_name_in_all_kinds_of_places(place: str) -> None:
+    for name in [*BUILTINS, *(f"{name}({given})" for name in FUNCTIONS for given in ARGUMENTS)]:
+        attempt(lambda seed, name=name: place.format(name), 0)
 
 
 @pytest.mark.parametrize("text", CORPUS, ids=range(len(CORPUS)))
