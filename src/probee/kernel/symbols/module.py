@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from probee.formats.elf.read import ElfFile
     from probee.formats.elf.symbol import Symbol, SymbolTable
+    from probee.kernel.symbols.debuginfo import DebugInfo
 
 
 def open_module(path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> Module:
@@ -32,7 +33,7 @@ def open_module(path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) ->
 class Module:
     """`path` is what people know the file by; `prefix` is what stands before it where another root directory is meant."""
 
-    __slots__ = ("_more", "_tables", "directories", "file", "path", "prefix")
+    __slots__ = ("_debug_info", "_more", "_tables", "directories", "file", "path", "prefix")
 
     def __init__(
         self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = ""
@@ -41,6 +42,7 @@ class Module:
         self.path = path
         self.prefix = prefix
         self.directories = directories
+        self._debug_info: DebugInfo | None = None
         self._tables: list[SymbolTable] = []
         self._more: Iterator[Callable[[], SymbolTable | None]] = iter(
             (self._own, self._of_mini_debug, lambda: self.file.dynsym)
@@ -84,6 +86,14 @@ class Module:
         if found is None or address is None:
             return None
         return found.name.partition("@")[0] or found.name, address - found.address
+
+    def debug_info(self) -> DebugInfo:
+        """Return what DWARF says about the file; FormatError when there is none, ProbeeError without the library for it."""
+        if self._debug_info is None:
+            from probee.kernel.symbols.debuginfo import DebugInfo
+
+            self._debug_info = DebugInfo(self.file, self.path, directories=self.directories, prefix=self.prefix)
+        return self._debug_info
 
     def find(self, name: str) -> list[Symbol]:
         """Return the symbols of a name, of the first table that has it; see SymbolTable.find."""

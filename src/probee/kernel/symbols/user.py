@@ -28,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from probee.kernel.symbols.debuginfo import SourceFrame
+
 PER_PID, PER_PROGRAM, NONE = "PER_PID", "PER_PROGRAM", "NONE"
 
 _MOST_PROCESSES = 4096
@@ -230,6 +232,22 @@ class UserResolver:
         if module is None or not module.file.build_id:
             return None
         return module.file.build_id, address - mapping.start + mapping.offset
+
+    def source(self, pid: int, address: int) -> list[SourceFrame]:
+        """Return the functions at an address with their lines, innermost first; [] where there is no debug information.
+
+        ProbeeError when the library that reads DWARF is not installed.
+        """
+        process = self._process(pid)
+        mapping = process.space.find(address) if process is not None else None
+        module = self._module_of(process, mapping) if process is not None and mapping is not None else None
+        if module is None or mapping is None:
+            return []
+        place = module.file.address(address - mapping.start + mapping.offset)
+        try:
+            return module.debug_info().frames_at(place) if place is not None else []
+        except FormatError:
+            return []
 
     # -- files
 

@@ -1,0 +1,175 @@
+"""DWARF's types as model types, so that arguments of user functions are typed as the kernel's are by BTF.
+
+One CType for each entry, made when somebody looks (structs may hold pointers to themselves).  Qualifiers are dropped as BTF's
+are; references of C++ are pointers, classes structs.  An entry of a kind that is not known is void.
+"""
+
+from __future__ import annotations
+
+from probee.model.ctype import (
+    VOID,
+    ArrayType,
+    CType,
+    EnumType,
+    FloatType,
+    ForwardType,
+    FunctionType,
+    IntType,
+    Member,
+    Parameter,
+    PointerType,
+    StructType,
+    TypedefType,
+    size_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_QUALIFIERS = ("DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type")
+_POINTERS = ("DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type")
+_STRUCTS = {"DW_TAG_structure_type": "struct", "DW_TAG_class_type": "struct", "DW_TAG_union_type": "union"}
+_BOOLEAN, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 4, 5, 6, 7, 8, 16  # DW_ATE
+_DEEPEST = 64
+
+
+class DwarfTypes:
+    """The types of one file; entries are told apart by their place in it.
+
+    `guard` calls a function and makes errors of ours of what it raises: types are read long after they were asked for.
+    """
+
+    def __init__(self, guard: Callable[[Callable[[], Any]], Any]) -> None:
+        self._guard = guard
+        self._known: dict[int, CType] = {}
+
+    def _later(self, die: Any) -> Callable[[], CType]:
+        return lambda: self._guard(lambda: self.of(die))
+
+    def function(self, die: Any) -> FunctionType:
+        """Return the signature of a function's entry (DW_TAG_subprogram)."""
+        described = _described(die)
+        parameters = []
+        for child in die.iter_children():
+            if child.tag == "DW_TAG_formal_parameter":
+                name = _text(child) or _text(_described(child))
+                parameters.append(Parameter(name, self._later(_typed(child))))
+        variadic = any(child.tag == "DW_TAG_unspecified_parameters" for child in die.iter_children())
+        return FunctionType(self._later(_typed(described)), tuple(parameters), variadic=variadic)
+
+    def of(self, die: Any) -> CType:
+        """Return the type of the entry that an entry's DW_AT_type names; void without one."""
+        target = _target(die)
+        if target is None:
+            return VOID
+        known = self._known.get(target.offset)
+        if known is None:
+            known = self._known[target.offset] = self._made(target)
+        return known
+
+    def _made(self, die: Any) -> CType:
+        tag, name = die.tag, _text(die)
+        size = _value(die, "DW_AT_byte_size")
+        if tag == "DW_TAG_base_type":
+            return _base(name, size, _value(die, "DW_AT_encoding"))
+        if tag in _POINTERS:
+            return PointerType(self._later(die), const=_points_to_const(die))
+        if tag == "DW_TAG_typedef":
+            return TypedefType(name, self._later(die))
+        if tag in _STRUCTS:
+            if "DW_AT_declaration" in die.attributes:
+                return ForwardType(_STRUCTS[tag], name)
+            return StructType(_STRUCTS[tag], name, size, lambda: self._guard(lambda: self._members(die)))
+        if tag == "DW_TAG_enumeration_type":
+            values = tuple((_text(child), _value(child, "DW_AT_const_value")) for child in die.iter_children())
+            return EnumType(name, size, values, signed=any(value < 0 for _, value in values))
+        if tag == "DW_TAG_array_type":
+            return self._array(die)
+        if tag == "DW_TAG_subroutine_type":
+            return self.function(die)
+        return VOID
+
+    def _array(self, die: Any) -> CType:
+        counts = [_count(child) for child in die.iter_children() if child.tag == "DW_TAG_subrange_type"] or [0]
+        found = self.of(die)
+        for count in reversed(counts):
+            found = ArrayType(found, count, size=size_of(found) * count)
+        return found
+
+    def _members(self, die: Any) -> tuple[Member, ...]:
+        found = []
+        for child in die.iter_children():
+            if child.tag == "DW_TAG_inheritance":
+                found.append(Member("", self._later(child), _value(child, "DW_AT_data_member_location") * 8))
+            elif child.tag == "DW_TAG_member" and "DW_AT_external" not in child.attributes:
+                found.append(self._member(child))
+        return tuple(found)
+
+    def _member(self, die: Any) -> Member:
+        bits = _value(die, "DW_AT_bit_size")
+        if "DW_AT_data_bit_offset" in die.attributes:
+            offset = _value(die, "DW_AT_data_bit_offset")
+        else:
+            offset = _value(die, "DW_AT_data_member_location") * 8
+            if "DW_AT_bit_offset" in die.attributes:  # DWARF 2 and 3 count from the highest bit
+                size = _value(die, "DW_AT_byte_size") or size_of(self.of(die))
+                offset += size * 8 - _value(die, "DW_AT_bit_offset") - bits
+        return Member(_text(die), self._later(die), offset, bits)
+
+
+def _described(die: Any) -> Any:
+    for _ in range(_DEEPEST):
+        for attribute in ("DW_AT_abstract_origin", "DW_AT_specification"):
+            if attribute in die.attributes:
+                die = die.get_DIE_from_attribute(attribute)
+                break
+        else:
+            return die
+    return die
+
+
+def _typed(die: Any) -> Any:
+    return die if "DW_AT_type" in die.attributes else _described(die)
+
+
+def _target(die: Any) -> Any:
+    """Return the entry of a type without qualifiers, None for void."""
+    for _ in range(_DEEPEST):
+        if "DW_AT_type" not in die.attributes:
+            return None
+        die = die.get_DIE_from_attribute("DW_AT_type")
+        if die.tag not in _QUALIFIERS:
+            return die
+    return None
+
+
+def _points_to_const(die: Any) -> bool:
+    return "DW_AT_type" in die.attributes and die.get_DIE_from_attribute("DW_AT_type").tag == "DW_TAG_const_type"
+
+
+def _base(name: str, size: int, encoding: int) -> CType:
+    if encoding == _FLOAT:
+        return FloatType(name, size)
+    if encoding not in (_BOOLEAN, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF):
+        return VOID  # complex and decimal numbers
+    kind = "bool" if encoding == _BOOLEAN else "char" if encoding in (_SIGNED_CHAR, _UNSIGNED_CHAR) else ""
+    return IntType(name, size, signed=encoding in (_SIGNED, _SIGNED_CHAR), encoding=kind)
+
+
+def _count(die: Any) -> int:
+    if "DW_AT_count" in die.attributes:
+        return _value(die, "DW_AT_count")
+    return _value(die, "DW_AT_upper_bound") + 1 if "DW_AT_upper_bound" in die.attributes else 0
+
+
+def _text(die: Any) -> str:
+    found = die.attributes.get("DW_AT_name")
+    raw = found.value if found is not None else b""
+    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
+
+
+def _value(die: Any, attribute: str) -> int:
+    found = die.attributes.get(attribute)
+    return int(found.value) if found is not None and isinstance(found.value, int) else 0
