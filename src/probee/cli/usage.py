@@ -9,7 +9,7 @@ USAGE:
     NAME [options] -e 'PROGRAM' [arguments]  run a one-liner
     NAME -l [PATTERN | FILE]                 list probes
 """
-_SUBCOMMANDS = "    NAME SUBCOMMAND ...                      run, list, lab, demo, target, build (-h after it tells more)\n"
+_SUBCOMMANDS = "    NAME SUBCOMMAND ...                      run, list, formats, doctor, lab, demo, target, build (-h after it tells more)\n"
 
 _OPTIONS = """
 OPTIONS:
