@@ -63,16 +63,18 @@ class Segment:
 class ElfFile:
     """One ELF file in memory, mapped or read; `name` is what messages call it.
 
-    Addresses are those the linker gave, file offsets count from the first byte of the file.
+    Addresses are those the linker gave, file offsets count from the first byte of the file; `base` is where this one begins
+    in another file, an archive, from whose first byte offsets then count.
     """
 
     __slots__ = (
-        "_sections", "_segments", "_shnum", "_shoff", "_shstrndx", "_tables", "data", "entry", "machine", "name", "order",
-        "type", "view", "wide",
+        "_sections", "_segments", "_shnum", "_shoff", "_shstrndx", "_tables", "base", "data", "entry", "machine", "name",
+        "order", "type", "view", "wide",
     )  # fmt: skip
 
-    def __init__(self, data: Buffer, name: str = "the file") -> None:
+    def __init__(self, data: Buffer, name: str = "the file", *, base: int = 0) -> None:
         self.data = data
+        self.base = base
         self.view = memoryview(data)
         self.name = name
         if len(data) < 52 or data[:4] != _MAGIC:
@@ -179,12 +181,13 @@ class ElfFile:
         """Return where in the file an address of the program is; None when the file does not hold it (.bss, no segment)."""
         for segment in self._segments:
             if segment.type == LOAD and 0 <= address - segment.address < segment.file_size:
-                return address - segment.address + segment.offset
+                return address - segment.address + segment.offset + self.base
         return None
 
     def address(self, file_offset: int) -> int | None:
         """Return the address that a byte of the file gets; of several segments that hold it, code goes first."""
         found = None
+        file_offset -= self.base
         for segment in self._segments:
             if segment.type == LOAD and 0 <= file_offset - segment.offset < segment.file_size:
                 if segment.flags & SEGMENT_EXEC:
@@ -219,9 +222,9 @@ class ElfFile:
         """The name by which programs ask for this library (DT_SONAME), "" without one."""
         entries = dict(self.dynamic())
         at = self.file_offset(entries.get(_DT_STRTAB, -1))
-        if _DT_SONAME not in entries or at is None or at + entries[_DT_SONAME] >= len(self.data):
+        if _DT_SONAME not in entries or at is None or at - self.base + entries[_DT_SONAME] >= len(self.data):
             return ""
-        at += entries[_DT_SONAME]
+        at += entries[_DT_SONAME] - self.base
         return _text(self.data[at : at + 4096])
 
     def dynamic(self) -> Iterator[tuple[int, int]]:

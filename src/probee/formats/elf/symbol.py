@@ -28,6 +28,7 @@ UNDEFINED, ABSOLUTE = 0, 0xFFF1  # sections of symbols that are in none
 _FUNCTIONS = bytes([type & 15 in (FUNC, IFUNC) for type in range(256)])
 _PLACES = bytes([type & 15 in (FUNC, IFUNC, OBJECT, COMMON, NOTYPE) for type in range(256)])
 _VERSYM, _HIDDEN = 0x6FFF_FFFF, 0x8000
+_LAST = (1 << 64) - 1
 _FEW = 16  # places of a name in the strings up to which each is searched for alone
 _FARTHEST = 4096  # neighbours below an address that are looked at
 
@@ -257,7 +258,10 @@ class _AddressIndex:
         self.addresses = array("Q", map(address_of.__getitem__, indexes))
         self.sizes = array("Q", map(size_of.__getitem__, indexes))
         ends = accumulate(map(add, self.addresses, self.sizes), max)
-        self.ends = list(ends)
+        try:
+            self.ends = array("Q", ends)
+        except OverflowError:  # of a damaged file
+            self.ends = array("Q", [_LAST] * len(indexes))
 
     def holding(self, address: int) -> list[int]:
         """Return the numbers of the symbols with the greatest address that hold an address, or may: those of size 0."""

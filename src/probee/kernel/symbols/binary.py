@@ -14,6 +14,11 @@ from probee.errors import FormatError, KernelError, PermissionMissing
 from probee.formats.elf.read import AARCH64, X86, X86_64, ElfFile
 from probee.kernel.symbols.maps import PROC, mount_root, read_maps, root
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+    from typing import Any
+
 _LIBRARY_DIRECTORIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 _MACHINES = {"x86_64": X86_64, "aarch64": AARCH64, "i686": X86}
 _EPERM, _EACCES = 1, 13
@@ -33,6 +38,7 @@ def open_elf_identified(path: str, name: str = "") -> tuple[ElfFile, os.stat_res
     from mmap import ACCESS_READ, mmap
 
     name = name or path
+    path, member = split_member(path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hold us up
     except OSError as error:
@@ -44,11 +50,40 @@ def open_elf_identified(path: str, name: str = "") -> tuple[ElfFile, os.stat_res
             raise FormatError(f"{name} is no regular file")
         if not found.st_size:
             raise FormatError(f"{name} is empty")
-        return ElfFile(mmap(fd, 0, access=ACCESS_READ), name), found
+        data = mmap(fd, 0, access=ACCESS_READ)
+        return _member_of(data, member, name) if member else ElfFile(data, name), found
     except OSError as error:
         raise KernelError(error.errno or 0, f"mmap({path})", f"{name} cannot be read: {error.strerror}") from None
     finally:
         os.close(fd)
+
+
+def split_member(path: str) -> tuple[str, str]:
+    """Return the file that the kernel knows, and what is meant of it: `x.zip!/lib/y.so` is a file in an archive.
+
+    What open_elf returns for a member has offsets of the archive, for uprobes in it.
+    """
+    archive, mark, member = path.partition("!/")
+    return (archive, member) if mark and member else (path, "")
+
+
+def _member_of(data: mmap, member: str, name: str) -> ElfFile:
+    from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+    stream: Any = data
+    try:
+        with ZipFile(stream) as archive:
+            found = archive.getinfo(member)
+    except KeyError:
+        raise FormatError(f"{name}: the archive has no such member") from None
+    except (BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise FormatError(f"{name}: the archive cannot be read ({error})") from None
+    if found.compress_type != ZIP_STORED:
+        raise FormatError(f"{name} is compressed, so no code runs from it: only what an archive stores as it is can be probed")
+    header = data[found.header_offset : found.header_offset + 30]
+    names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    start = found.header_offset + 30 + names
+    return ElfFile(data[start : start + found.file_size], name, base=start)
 
 
 # -- finding
@@ -62,6 +97,9 @@ def find_binary(name: str, pid: int = 0, *, proc: str = PROC) -> list[str]:
     prefix = root(pid, proc) if pid else ""
     if name == "*":
         return mapped_files(pid, proc=proc)
+    if "!/" in name:
+        archive, member = split_member(name)
+        return [f"{path}!/{member}" for path in [_absolute(archive, pid, prefix, proc)] if member and os.path.isfile(path)]
     if "*" in name:
         return _matching(name, prefix)
     if "/" in name:

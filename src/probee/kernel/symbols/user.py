@@ -4,8 +4,8 @@ What a process has mapped is remembered at first sight (`remember`), since it ma
 that will be out of reach then (deleted ones, other mount namespaces) are opened at once.  A process is known by pid and start
 time.  An address becomes a place in a file, that one a linker's address, that one a symbol: no load bias is ever guessed.
 
-Modes are bpftrace's cache_user_symbols: PER_PID remembers each process, PER_PROGRAM one process for each program (right when
-addresses are not randomised: a process seen too late borrows what another one of its program had), NONE nothing.
+Modes are bpftrace's cache_user_symbols: PER_PID remembers each process; PER_PROGRAM lets a process that was seen too late
+borrow what another one of its program had mapped (right when addresses are not randomised); NONE remembers nothing.
 """
 
 from __future__ import annotations
@@ -118,14 +118,15 @@ class UserResolver:
             return known
         started = maps.start_time(pid, self.proc)
         if not started:
-            return known or (self._programs.get(program) if self.cache == PER_PROGRAM else None)
+            return known or self._borrowed(program)
         executable = maps.executable(pid, self.proc)
         if known is not None and (known.start_time, known.executable) == (started, executable):
             known.checked_s = monotonic()
             return known
-        if self.cache == PER_PROGRAM and executable in self._programs:
-            return self._keep(pid, self._programs[executable])
-        return self._meet(pid, started, executable, known)
+        return self._meet(pid, started, executable, known) or self._borrowed(executable)
+
+    def _borrowed(self, program: str) -> Process | None:
+        return self._programs.get(program) if self.cache == PER_PROGRAM else None
 
     def _meet(self, pid: int, started: int, executable: str, older: Process | None) -> Process | None:
         mappings = maps.read_maps(pid, executable_only=True, proc=self.proc)
@@ -138,7 +139,7 @@ class UserResolver:
         for mapping in process.space.mappings:
             if mapping.is_file and (mapping.deleted or process.prefix):
                 self._module_of(process, mapping)
-        if executable:
+        if executable and self.cache == PER_PROGRAM:
             self._programs[executable] = process
         return self._keep(pid, process)
 
@@ -188,7 +189,7 @@ class UserResolver:
         if process is None:
             return Frame(address)
         found = self._known(process, address)
-        if found is None:
+        if found is None and process.pid == pid:  # not a borrowed one
             now = self._changed(process)
             found = self._known(now, address) if now is not None else None
         return found or Frame(address)

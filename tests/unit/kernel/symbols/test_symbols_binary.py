@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 from proc_tree import ProcTree, line
@@ -12,7 +13,7 @@ from proc_tree import ProcTree, line
 from elf_image import ElfImage
 from probee.errors import FormatError, KernelError, PermissionMissing
 from probee.kernel.symbols import binary
-from probee.kernel.symbols.binary import find_binary, find_executable, find_library, mapped_files, open_elf
+from probee.kernel.symbols.binary import find_binary, find_executable, find_library, mapped_files, open_elf, split_member
 
 
 @pytest.fixture
@@ -90,6 +91,29 @@ def test_a_cache_of_a_linker_that_is_not_known_is_no_trouble(programs: Path, mon
     monkeypatch.setattr(binary, "LDCACHE", str(programs / "cache"))
     monkeypatch.setattr(binary, "_LIBRARY_DIRECTORIES", (f"{programs}/lib",))
     assert find_binary("libsmall") == [f"{programs}/lib/libsmall.so.3"]
+
+
+def test_a_file_stored_in_an_archive_has_offsets_of_the_archive(tmp_path: Path) -> None:
+    image = ElfImage()
+    image.symbols([("main", image.text_address, 4, 2, 1)])
+    data = image.build()
+    with ZipFile(tmp_path / "a.zip", "w", ZIP_STORED) as archive:
+        archive.writestr("readme", "text")
+        archive.writestr("lib/app", data)
+        archive.writestr("packed", data, ZIP_DEFLATED)
+    path = f"{tmp_path}/a.zip!/lib/app"
+    assert find_binary(path) == [path] and find_binary(f"{tmp_path}/b.zip!/lib/app") == []
+    file = open_elf(path)
+    offset = file.file_offset(file.find("main")[0].address)
+    assert offset is not None and file.address(offset) == image.text_address and file.base > 0
+    assert (tmp_path / "a.zip").read_bytes()[offset] == 0xC3
+    assert split_member(path) == (f"{tmp_path}/a.zip", "lib/app") and split_member("/bin/sh") == ("/bin/sh", "")
+    for member, message in (("packed", "is compressed"), ("nothing", "no such member"), ("readme", "is no ELF file")):
+        with pytest.raises(FormatError, match=f"a.zip!/{member}.* {message}"):
+            open_elf(f"{tmp_path}/a.zip!/{member}")
+    (tmp_path / "c.zip").write_text("no archive")
+    with pytest.raises(FormatError, match="archive cannot be read"):
+        open_elf(f"{tmp_path}/c.zip!/app")
 
 
 def test_a_process_has_its_own_libraries_and_files(programs: Path, tmp_path: Path) -> None:

@@ -155,8 +155,8 @@ def test_by_program_a_process_seen_too_late_borrows(tree: ProcTree, tmp_path: Pa
     assert symbols.frame(6, BASE, program="/bin/app").symbol == "main"
     assert symbols.frame(6, BASE, program="/bin/other").symbol == ""
     assert resolver(tree).frame(6, BASE, program="/bin/app").symbol == ""
-    tree.add(7, "", exe="/bin/app")  # a process of the same program is not read again
-    assert symbols.frame(7, BASE).symbol == "main"
+    tree.add(7, line(BASE * 2, program(tmp_path / "app", "main")), exe="/bin/app")  # one that is there has its own addresses
+    assert symbols.frame(7, BASE * 2).symbol == "main" and symbols.frame(7, BASE).symbol == ""
 
 
 def test_without_a_cache_nothing_is_remembered(tree: ProcTree, tmp_path: Path) -> None:
