@@ -149,3 +149,23 @@ def test_loaded_bpf_programs_are_listed_with_their_functions(process: int) -> No
             time.sleep(0.1)
         running.terminate()
     assert mine
+
+
+SIGNED = """struct place;
+int walk(struct place *from, const char *how, long a, long b, long c, long d, char last) { return last; }
+"""
+
+
+def test_a_verbose_list_shows_what_debug_information_says_of_functions(tmp_path: Path) -> None:
+    pytest.importorskip("elftools")
+    compiler = shutil.which("gcc") or pytest.skip("no gcc here")
+    (tmp_path / "signed.c").write_text(SIGNED)
+    library = f"{tmp_path}/libsigned.so"
+    subprocess.run([compiler, "-g", "-shared", "-fPIC", "-o", library, f"{tmp_path}/signed.c"], check=True)
+    lines = probee("-lv", f"uprobe:{library}:walk").splitlines()
+    assert lines[:3] == [f"uprobe:{library}:walk", "    struct place* from    (arg0)", "    const char* how    (arg1)"]
+    assert lines[-1] == "    char last    (sarg0)"
+    assert probee("-lv", f"uretprobe:{library}:walk").splitlines() == [f"uretprobe:{library}:walk", "    int retval"]
+    stripped = f"{tmp_path}/libstripped.so"
+    subprocess.run(["objcopy", "--strip-debug", library, stripped], check=True)
+    assert probee("-lv", f"uprobe:{stripped}:walk").splitlines() == [f"uprobe:{stripped}:walk"]

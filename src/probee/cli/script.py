@@ -127,7 +127,7 @@ def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec 
 
 def _is_special(options: Options) -> bool:
     """Return whether a compile reads what the cache does not know of, or is to be seen."""
-    given = options.target or options.btf or options.traceable_functions or "BPFTRACE_BTF" in os.environ
+    given = options.target or options.btf or options.traceable_functions or options.debuginfo or "BPFTRACE_BTF" in os.environ
     return bool(given or options.emit or options.debug or options.no_cache)
 
 
@@ -246,7 +246,8 @@ def target_for(options: Options) -> Any:
         return OtherTypesTarget(os.environ["BPFTRACE_BTF"], pid=_pid(options))
     from probee.kernel.target import LiveTarget
 
-    return LiveTarget(pid=_pid(options))
+    directories = [directory for given in options.debuginfo for directory in given.split(":") if directory]
+    return LiveTarget(pid=_pid(options), debug_directories=directories)
 
 
 def _pid(options: Options) -> int:

@@ -9,7 +9,8 @@ USAGE:
     NAME [options] -e 'PROGRAM' [arguments]  run a one-liner
     NAME -l [PATTERN | FILE]                 list probes
 """
-_SUBCOMMANDS = "    NAME SUBCOMMAND ...                      run, list, formats, doctor, lab, demo, target, build (-h after it tells more)\n"
+_NAMES = "run, list, formats, doctor, lab, demo, target, build"
+_SUBCOMMANDS = f"    NAME SUBCOMMAND ...                      {_NAMES} (-h after it tells more)\n"
 
 _OPTIONS = """
 OPTIONS:

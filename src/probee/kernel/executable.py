@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import os
 
+from probee.errors import ProbeeError
+from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
 from probee.model.target import Binary
 from probee.model.usdt import UsdtPlace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from probee.formats.elf.usdt import UsdtProbe
+    from probee.kernel.symbols.debuginfo import DebugInfo
     from probee.kernel.symbols.module import Module
+    from probee.model.ctype import FunctionType
 
 
 class Executable(Binary):
     """An ELF file at a path."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> None:
         self.path = path
+        self.directories = directories
         self._module: Module | None = None
+        self._debug: list[DebugInfo] | None = None  # what debug information there is: one, or none
 
     def module(self) -> Module:
         if self._module is None:
             from probee.kernel.symbols.module import open_module
 
-            self._module = open_module(self.path)
+            self._module = open_module(self.path, directories=self.directories)
         return self._module
 
     def function_names(self) -> Iterable[str]:
@@ -48,6 +54,23 @@ class Executable(Binary):
         name = demangle(function)
         return name if parameters or name == function else without_arguments(name)
 
+    def signature(self, function: str) -> FunctionType | None:
+        symbol = next((symbol for symbol in self.module().find(function) if symbol.is_function), None)
+        if symbol is None:
+            return None
+        try:
+            return next((info.signature_at(symbol.address, function) for info in self._debug_info()), None)
+        except ProbeeError:  # what cannot be read is as good as not there
+            return None
+
+    def _debug_info(self) -> list[DebugInfo]:
+        if self._debug is None:
+            from probee.kernel.symbols.debuginfo import DebugInfo
+
+            self._debug, module = [], self.module()
+            self._debug.append(DebugInfo(module.file, module.path, directories=self.directories, prefix=module.prefix))
+        return self._debug
+
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         from probee.formats.elf.usdt import usdt_probes
 
@@ -60,7 +83,7 @@ def _place(probe: UsdtProbe) -> UsdtPlace:
     )
 
 
-def find_executables(name: str, pid: int) -> list[Executable]:
+def find_executables(name: str, pid: int, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> list[Executable]:
     """Return the files that a probe's target means, as a process sees them, or (pid 0) as this one does.
 
     "" stands for the program of the process; a path behind its /proc/PID is as we see it.
@@ -73,7 +96,7 @@ def find_executables(name: str, pid: int) -> list[Executable]:
         found = [f"{root(pid)}{program}"] if program else []
     else:
         found = find_binary(name, 0 if name.startswith(f"{PROC}/{pid}/") else pid)
-    return [Executable(path) for path in found]
+    return [Executable(path, directories=directories) for path in found]
 
 
 def identities(name: str, pid: int) -> str:

@@ -21,7 +21,7 @@ from probee.kernel.syscalls.tracefs import tracefs_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from probee.formats.btf.blob import Buffer
     from probee.model.target import Binary, TracepointFormat
@@ -30,10 +30,14 @@ BTF_DIRECTORY = "/sys/kernel/btf"
 
 
 class LiveTarget(BtfBackedTarget):
-    """The kernel that runs here; with a `pid`, programs and libraries as that process sees them."""
+    """The kernel that runs here; with a `pid`, programs and libraries as that process sees them.
 
-    def __init__(self, *, pid: int = 0) -> None:
+    Their separate debug files are looked for in `debug_directories`, too.
+    """
+
+    def __init__(self, *, pid: int = 0, debug_directories: Sequence[str] = ()) -> None:
         self.pid = pid
+        self.debug_directories = debug_directories
         system = os.uname()
         super().__init__(system.machine, system.release, has_btf=os.path.exists(f"{BTF_DIRECTORY}/{VMLINUX}"))
         self.kallsyms = Kallsyms()
@@ -103,9 +107,10 @@ class LiveTarget(BtfBackedTarget):
 
     def binaries(self, name: str) -> Iterable[Binary]:
         from probee.kernel.executable import find_executables, identities
+        from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
 
         self.record(f"binary:{self.pid}:{name}", identities(name, self.pid))
-        return find_executables(name, self.pid)
+        return find_executables(name, self.pid, directories=(*self.debug_directories, *DEBUG_DIRECTORIES))
 
     def bpf_functions(self) -> Iterable[tuple[int, str]]:
         from probee.kernel.programs.loaded import loaded_functions

@@ -93,6 +93,10 @@ class Binary:
         """Return what a function is called in its source (C++, Rust), with its parameters or without; else its own name."""
         return function
 
+    def signature(self, function: str) -> FunctionType | None:
+        """Return the signature of a function as debug information has it; None when there is none, or nobody to read it."""
+        return None
+
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         """Return every place of a USDT probe; a probe may have several."""
         raise NotImplementedError

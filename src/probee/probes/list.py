@@ -328,10 +328,13 @@ def _bare(rest: str, target: Target) -> Iterator[_Entry]:
 # -- programs and libraries
 
 
-def _functions(rest: str, target: Target) -> Iterator[_Entry]:
-    from probee.probes.userlist import list_functions
+def _functions(provider: str) -> Callable[[str, Target], Iterator[_Entry]]:
+    def entries(rest: str, target: Target) -> Iterator[_Entry]:
+        from probee.probes.userlist import list_functions
 
-    return list_functions(rest, target)
+        return list_functions(provider, rest, target)
+
+    return entries
 
 
 def _usdt(rest: str, target: Target) -> Iterator[_Entry]:
@@ -346,8 +349,8 @@ _LISTERS: dict[str, Callable[[str, Target], Iterator[_Entry]]] = {
     "fentry": _fentries,
     "fexit": _fexits,
     "iter": _iterators,
-    "uprobe": _functions,
-    "uretprobe": _functions,
+    "uprobe": _functions("uprobe"),
+    "uretprobe": _functions("uretprobe"),
     "usdt": _usdt,
     "tracepoint": _tracepoints,
     "rawtracepoint": _rawtracepoints,

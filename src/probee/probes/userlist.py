@@ -10,32 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from probee.errors import ProbeeError, UnknownName
+from probee.model.ctype import CType
 from probee.model.target import Binary, Target
 from probee.model.usdt import UsdtArgument, UsdtPlace
+from probee.probes.argument import function_arguments
 from probee.probes.glob import compile_glob
 from probee.probes.probe import Probe, has_wildcard
+from probee.probes.register import ARCHITECTURES
 from probee.probes.sourcename import CPP, functions_called, shown_name
 from probee.probes.user import shown_path
 
 Entry = tuple[str, "Callable[[], Iterable[str]] | None"]  # name after the provider, and what -v adds
 
 
-def list_functions(rest: str, target: Target) -> Iterator[Entry]:
-    """Yield `path:function` for what follows `uprobe:`; behind `cpp:` functions go by the names in their source."""
+def list_functions(provider: str, rest: str, target: Target) -> Iterator[Entry]:
+    """Yield `path:function` for what follows `uprobe:` (or `uretprobe:`); behind `cpp:` by the names in their source."""
     path, name = split_target(rest)
     language = CPP if name.startswith(f"{CPP}:") else ""
     wanted = name.removeprefix(f"{CPP}:").strip('"') or "*"
-    for binary, shown in _binaries(path, "uprobe", target):
+    for binary, shown in _binaries(path, provider, target):
         try:
             functions = functions_called(binary, wanted, language)
         except (ProbeeError, OSError):
             if not has_wildcard(path):
                 raise
             continue
-        if language:
-            yield from ((f"{shown}:{language}:{shown_name(binary, function)}", None) for function in functions)
-        else:
-            yield from ((f"{shown}:{function}", None) for function in functions)
+        for function in functions:
+            name = f"{language}:{shown_name(binary, function)}" if language else function
+            yield f"{shown}:{name}", _signature_of(provider, binary, function, target)
 
 
 def list_usdt(rest: str, target: Target) -> Iterator[Entry]:
@@ -64,11 +66,12 @@ def list_of_script(probe: Probe, target: Target) -> Iterator[Entry]:
         name = (probe.namespace, probe.event)
         places = [place for place in binary.usdt_probes() if (place.provider, place.name) == name]
         yield f"{probe.path}:{probe.namespace}:{probe.event}", _arguments_of(places)
-    elif probe.language:
+    elif probe.function:
         (binary,) = target.binaries(probe.file)
-        yield f"{probe.path}:{probe.language}:{shown_name(binary, probe.function)}", None
+        function = f"{probe.language}:{shown_name(binary, probe.function)}" if probe.language else probe.function
+        yield f"{probe.path}:{function}", _signature_of(probe.provider.name, binary, probe.function, target)
     else:
-        yield f"{probe.path}:{probe.function or probe.address or ''}", None
+        yield f"{probe.path}:{probe.address or ''}", None
 
 
 def split_target(rest: str) -> tuple[str, str]:
@@ -86,6 +89,28 @@ def _binaries(path: str, provider: str, target: Target) -> Iterator[tuple[Binary
         raise UnknownName(f"{provider} target file '{path}' does not exist or is not executable")
     for binary in found if has_wildcard(path) else found[:1]:
         yield binary, shown_path(path, binary)
+
+
+# -- signatures
+
+
+def _signature_of(provider: str, binary: Binary, function: str, target: Target) -> Callable[[], Iterable[str]]:
+    def lines() -> Iterable[str]:
+        signature = binary.signature(function)
+        if signature is None:
+            return ()
+        if provider == "uretprobe":
+            return [f"{_spelling(signature.result)} retval"]
+        if target.arch not in ARCHITECTURES:
+            return [f"{_spelling(parameter.type)} {parameter.name}" for parameter in signature.parameters]
+        return [f"{_spelling(a.type)} {a.name}    ({a.where})" for a in function_arguments(signature, target.arch)]
+
+    return lines
+
+
+def _spelling(type: CType) -> str:
+    """Return a type as bpftrace shows those that DWARF describes: `int*`."""
+    return type.spelling().replace(" *", "*")
 
 
 # -- arguments of USDT probes
