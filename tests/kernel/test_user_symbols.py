@@ -261,6 +261,29 @@ def test_without_randomised_addresses_one_process_answers_for_another(compile_c:
     assert symbols.frame(second.pid, second.places["main"], program=str(path)).symbol == "main"
 
 
+def test_a_program_that_is_probed_is_known_before_it_is_seen(compile_c: Compile, run: Run) -> None:
+    path = compile_c("fixed", SOURCE, "-no-pie", "-ldl")
+    running, symbols = run(path), UserResolver()
+    assert symbols.remember_program(str(path)) == 1
+    running.finish()
+    assert in_stack(running.names(symbols)) == STACK
+    later = run(path)
+    later.finish()
+    assert in_stack(later.names(symbols)) == STACK
+
+
+@pytest.mark.skipif(not shutil.which("setarch"), reason="needs setarch (util-linux)")
+def test_without_randomised_addresses_a_program_is_where_it_always_is(compile_c: Compile, run: Run) -> None:
+    path = compile_c("exits", SOURCE, "-pie", "-fPIE", "-ldl")
+    symbols = UserResolver(PER_PROGRAM)
+    symbols.remember_program(str(path))
+    program = run("setarch", "-R", path)
+    program.finish()
+    if program.places["main"] >> 24 != 0x555555:
+        pytest.skip("addresses are randomised all the same, or this is another machine")
+    assert in_stack(program.names(symbols)) == STACK
+
+
 CPP = """
 #include <cstdio>
 namespace shop { template <class T> struct Cart { __attribute__((noinline)) void *add(T, const char *) const; };

@@ -45,7 +45,7 @@ class SourceFrame:
 class _Unit:
     """A compilation unit: `rows` are (address, path, line, column, is_stmt) in order of address, None where code ends."""
 
-    __slots__ = ("_paths", "_program", "_rows", "_starts", "cu", "ranges")
+    __slots__ = ("_functions", "_paths", "_program", "_rows", "_starts", "cu", "ranges")
 
     def __init__(self, cu: Any, ranges: list[tuple[int, int]]) -> None:
         self.cu = cu
@@ -54,6 +54,7 @@ class _Unit:
         self._paths: list[str] | None = None
         self._rows: list[tuple[int, str, int, int, bool] | None] | None = None
         self._starts: list[int] = []
+        self._functions: list[tuple[int, int, Any]] | None = None
 
     def holds(self, address: int) -> bool:
         return any(start <= address < end for start, end in self.ranges)
@@ -91,6 +92,15 @@ class _Unit:
         rows = self.rows(dwarf)
         at = bisect_right(self._starts, address) - 1
         return rows[at] if at >= 0 else None
+
+
+    def function_at(self, address: int, dwarf: Any) -> Any:
+        """Return the entry of the function whose code is at an address, None where there is none."""
+        if self._functions is None:
+            found = [(start, end, die) for die in _functions(self.cu) for start, end in _ranges(die, dwarf)]
+            self._functions = sorted(found, key=lambda row: row[0])
+        at = bisect_right(self._functions, address, key=lambda row: row[0]) - 1
+        return self._functions[at][2] if at >= 0 and address < self._functions[at][1] else None
 
 
 class DebugInfo:
@@ -180,7 +190,7 @@ class DebugInfo:
 
         def ask() -> list[SourceFrame]:
             unit = self._unit_at(address)
-            function = _function_at(unit.cu, address, self._dwarf) if unit is not None else None
+            function = unit.function_at(address, self._dwarf) if unit is not None else None
             row = unit.row_at(address, self._dwarf) if unit is not None else None
             if unit is None or row is None:
                 return []
@@ -211,7 +221,7 @@ class DebugInfo:
             unit = self._unit_at(address)
             die = None
             if unit is not None:
-                die = _function_at(unit.cu, address, self._dwarf) or _function_named(unit.cu, name)
+                die = unit.function_at(address, self._dwarf) or _function_named(unit.cu, name)
             found: FunctionType | None = self._types.function(die) if die is not None else None
             return found
 
@@ -219,7 +229,7 @@ class DebugInfo:
 
     def _innermost(self, unit: _Unit, address: int) -> int:
         """Return the place of the entry of the function, perhaps an inlined one, that an address is in."""
-        die = _function_at(unit.cu, address, self._dwarf)
+        die = unit.function_at(address, self._dwarf)
         if die is None:
             return -address
         *_, last = die, *_inlined(die, address, self._dwarf)
@@ -342,24 +352,19 @@ def _range_offset(die: Any, lists: Any) -> int:
     return int(attribute.value)
 
 
-def _function_at(cu: Any, address: int, dwarf: Any) -> Any:
-    """Return the function whose code an address is, from among a unit's functions at any depth of namespaces."""
+def _functions(cu: Any) -> Iterator[Any]:
+    """Yield a unit's functions, at any depth of namespaces and classes."""
     waiting = [cu.get_top_DIE()]
     while waiting:
         for die in waiting.pop().iter_children():
             if die.tag == "DW_TAG_subprogram":
-                if any(start <= address < end for start, end in _ranges(die, dwarf)):
-                    return die
+                yield die
             elif die.tag in ("DW_TAG_namespace", "DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_module"):
                 waiting.append(die)
-    return None
 
 
 def _function_named(cu: Any, name: str) -> Any:
-    for die in cu.get_top_DIE().iter_children() if name else ():
-        if die.tag == "DW_TAG_subprogram" and _text(die, "DW_AT_name") == name:
-            return die
-    return None
+    return next((die for die in _functions(cu) if name and _text(die, "DW_AT_name") == name), None)
 
 
 def _inlined(die: Any, address: int, dwarf: Any) -> Iterator[Any]:

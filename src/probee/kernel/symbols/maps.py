@@ -115,6 +115,20 @@ def executable(pid: int, proc: str = PROC) -> str:
         return ""
 
 
+def processes_of(program: os.stat_result, proc: str = PROC) -> list[int]:
+    """Return the processes that run a program."""
+    found = []
+    for entry in os.listdir(proc):
+        if entry.isdecimal():
+            try:
+                running = os.stat(f"{proc}/{entry}/exe")
+            except OSError:
+                continue  # it has gone, is a kernel thread, or is not ours to look at
+            if (running.st_dev, running.st_ino) == (program.st_dev, program.st_ino):
+                found.append(int(entry))
+    return sorted(found)
+
+
 def owner(pid: int, proc: str = PROC) -> int:
     """Return the effective user of a process, -1 when there is none."""
     try:

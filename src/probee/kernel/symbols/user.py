@@ -14,7 +14,7 @@ import os
 from time import monotonic
 
 from probee.errors import FormatError
-from probee.formats.elf.read import ElfFile
+from probee.formats.elf.read import AARCH64, EXECUTABLE, X86_64, ElfFile
 from probee.kernel.symbols import maps
 from probee.kernel.symbols.binary import open_elf_identified
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
@@ -35,6 +35,7 @@ PER_PID, PER_PROGRAM, NONE = "PER_PID", "PER_PROGRAM", "NONE"
 _MOST_PROCESSES = 4096
 _MOST_MODULES = 256  # each keeps its file open
 _MOST_FRAMES = 1 << 14  # of one process
+_PIE_BASES = {X86_64: 0x5555_5555_4000, AARCH64: 0xAAAA_AAAA_A000}  # two thirds of the address space (ELF_ET_DYN_BASE)
 _TRUST_S = 0.02  # how long a process is taken for the one it was
 _SHARE = 5  # reading maps again for addresses that nobody knows may take a fifth of the time
 
@@ -75,7 +76,7 @@ def _perf_map(process: Process, proc: str) -> PerfMap:
 class UserResolver:
     """One for each session; `close` lets go of all files."""
 
-    __slots__ = ("_directories", "_modules", "_processes", "_programs", "_vdso", "cache", "demangles", "proc")
+    __slots__ = ("_directories", "_modules", "_processes", "_programs", "_targets", "_vdso", "cache", "demangles", "proc")
 
     def __init__(
         self,
@@ -91,12 +92,14 @@ class UserResolver:
         self._directories = debug_directories
         self._processes: dict[int, Process] = {}
         self._programs: dict[str, Process] = {}
+        self._targets: dict[str, Module | None] = {}
         self._modules: dict[tuple[int, ...], Module | None] = {}
         self._vdso: Module | None = None
 
     def close(self) -> None:
         self._processes.clear()
         self._programs.clear()
+        self._targets.clear()
         self._modules.clear()
         self._vdso = None
 
@@ -108,6 +111,20 @@ class UserResolver:
         Cheap for one that is known: to be called whenever a pid is seen.
         """
         return self.cache != NONE and self._process(pid) is not None
+
+    def remember_program(self, path: str) -> int:
+        """Note a program that is about to be probed, and what its processes have mapped; returns how many there are.
+
+        Its processes may exit before anyone has seen them: addresses in a program that cannot be moved have names all the same.
+        """
+        if self.cache == NONE:
+            return 0
+        try:
+            file, found = open_elf_identified(path)
+        except (FormatError, OSError):
+            return 0
+        self._targets[path] = self._shared(file, found, path, "")
+        return sum(self.remember(pid) for pid in maps.processes_of(found, self.proc))
 
     def forget(self, pid: int) -> None:
         self._processes.pop(pid, None)
@@ -131,6 +148,8 @@ class UserResolver:
     def _meet(self, pid: int, started: int, executable: str, older: Process | None) -> Process | None:
         mappings = maps.read_maps(pid, executable_only=True, proc=self.proc)
         if not mappings:  # a zombie, a kernel thread, or not ours to look at
+            if older is not None:
+                older.checked_s = monotonic()
             return older
         process = Process(pid, started, executable, mappings, self.proc)
         if older is not None and older.start_time == started:
@@ -187,7 +206,7 @@ class UserResolver:
         """
         process = self._process(pid, program)
         if process is None:
-            return Frame(address)
+            return self._in_target(address, program) or Frame(address)
         found = self._known(process, address)
         if found is None and process.pid == pid:  # not a borrowed one
             now = self._changed(process)
@@ -217,6 +236,18 @@ class UserResolver:
             process.frames.clear()
         process.frames[address] = frame
         return frame
+
+    def _in_target(self, address: int, program: str) -> Frame | None:
+        """Return the Frame of an address of a process that nobody has seen, if one program alone can have code there."""
+        modules = [self._targets.get(program)] if program else self._targets.values()
+        found = []
+        for module in modules:
+            base = _fixed_base(module.file, moving=self.cache == PER_PROGRAM) if module is not None else None
+            symbol = module.symbol_at(address - base) if module is not None and base is not None and address >= base else None
+            if module is not None and base is not None and symbol is not None:
+                name = demangle(symbol.name) if self.demangles else symbol.name
+                found.append(Frame(address, name, address - base - symbol.address, module.path))
+        return found[0] if len(found) == 1 else None
 
     def _compiled(self, process: Process, address: int) -> Frame | None:
         """Return the Frame of code made at run time; it is never kept, since the address may be used again."""
@@ -294,6 +325,13 @@ class UserResolver:
         if self._vdso is not None and len(self._vdso.file.data) == size:
             return self._vdso
         return _read_vdso(str(process.pid), self.proc)
+
+
+def _fixed_base(file: ElfFile, *, moving: bool) -> int | None:
+    """Return what is added to the addresses of a program; `moving` ones lie where they do without randomisation."""
+    if file.type == EXECUTABLE:
+        return 0
+    return _PIE_BASES.get(file.machine) if moving and file.is_pie else None
 
 
 def _read_vdso(pid: str, proc: str) -> Module | None:

@@ -10,6 +10,7 @@ import pytest
 from proc_tree import ProcTree, line
 
 from elf_image import TEXT_OFFSET, ElfImage
+from probee.formats.elf.read import EXECUTABLE, SHARED
 from probee.kernel.symbols import user
 from probee.kernel.symbols.user import NONE, PER_PID, PER_PROGRAM, UserResolver
 from probee.model.value import Frame
@@ -157,6 +158,44 @@ def test_by_program_a_process_seen_too_late_borrows(tree: ProcTree, tmp_path: Pa
     assert resolver(tree).frame(6, BASE, program="/bin/app").symbol == ""
     tree.add(7, line(BASE * 2, program(tmp_path / "app", "main")), exe="/bin/app")  # one that is there has its own addresses
     assert symbols.frame(7, BASE * 2).symbol == "main" and symbols.frame(7, BASE).symbol == ""
+
+
+def test_a_probed_programs_processes_are_remembered_before_they_fire(tree: ProcTree, tmp_path: Path) -> None:
+    path = program(tmp_path / "app", "main")
+    tree.add(5, line(BASE, path), exe=str(path))
+    tree.add(6, line(BASE, path), exe="/nothing")
+    symbols = resolver(tree)
+    assert symbols.remember_program(str(path)) == 1
+    tree.exit(5)
+    tree.exit(6)
+    assert symbols.frame(5, BASE).symbol == "main" and symbols.frame(6, BASE).symbol == ""
+    assert symbols.remember_program(str(tmp_path / "missing")) == 0 and resolver(tree, NONE).remember_program(str(path)) == 0
+
+
+def fixed(path: Path, name: str, *, type: int = EXECUTABLE, base: int = 0x400000) -> Path:
+    image = ElfImage(type=type, base=base)
+    image.symbols([(name, image.text_address, 16, 2, 1)])
+    image.interpreter()
+    path.write_bytes(image.build())
+    return path
+
+
+def test_a_program_that_cannot_be_moved_needs_no_process(tree: ProcTree, tmp_path: Path) -> None:
+    symbols = resolver(tree)
+    symbols.remember_program(str(fixed(tmp_path / "one", "main")))
+    frame = symbols.frame(99, START + 3)
+    assert (frame.symbol, frame.offset, frame.module) == ("main", 3, str(tmp_path / "one"))
+    assert symbols.frame(99, START + 0x800).symbol == ""
+    symbols.remember_program(str(fixed(tmp_path / "two", "other")))
+    assert symbols.frame(99, START + 3).symbol == ""  # which of the two was it?
+    assert symbols.frame(99, START + 3, program=str(tmp_path / "two")).symbol == "other"
+
+
+@pytest.mark.parametrize(("cache", "name"), [(PER_PID, ""), (PER_PROGRAM, "main")])
+def test_without_randomisation_programs_lie_where_they_always_do(tree: ProcTree, tmp_path: Path, cache: str, name: str) -> None:
+    symbols = resolver(tree, cache)
+    symbols.remember_program(str(fixed(tmp_path / "pie", "main", type=SHARED, base=0)))
+    assert symbols.frame(99, 0x555555554000 + TEXT_OFFSET).symbol == name
 
 
 def test_without_a_cache_nothing_is_remembered(tree: ProcTree, tmp_path: Path) -> None:
