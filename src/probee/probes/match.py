@@ -140,7 +140,7 @@ def _kprobe_exists(probe: Probe, target: Target, span: int) -> bool:
 
 def _fentry(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     if probe.module == "bpf":
-        return (probe,)
+        return _bpf_program(probe, target)
     if probe.is_pattern:
         found = sorted((module, name) for name, module in traceable_matches(probe.module, probe.function, target))
         return [
@@ -154,6 +154,18 @@ def _fentry(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
             f"ambiguous attach point, please specify module containing the function '{probe.function}'", span
         )  # fmt: skip
     return (probe.replace(module=function.module),)
+
+
+def _bpf_program(probe: Probe, target: Target) -> Iterable[Probe]:
+    """Return one probe for each function of that name in the BPF programs that are loaded now."""
+    matches = compile_glob(probe.function)
+    found = [(name, id) for id, name in target.bpf_functions() if matches(name) and probe.program_id in (0, id)]
+    return [_with_program(probe.replace(function=name), id) for name, id in sorted(found)]
+
+
+def _with_program(probe: Probe, id: int) -> Probe:
+    probe.program_id = id
+    return probe
 
 
 def _uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:

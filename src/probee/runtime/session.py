@@ -64,6 +64,7 @@ class Session:
         self._child: Child | None = None
         self._follower: Follower | None = None
         self._walker: Walker | None = None
+        self._leaves = False  # when the iterators have walked
         self._ring: Any = None
         self._reader: RingReader | None = None
         self._wake = -1
@@ -109,6 +110,8 @@ class Session:
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
         installed.load(self.constants())
         installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
+        if any(action.kind == "process" for action in self.spec.actions):
+            self._remember_programs()
         installed.attach(self._child.pid if self._child is not None else self._pid)
         if self._child is not None:
             self._child.release()
@@ -124,6 +127,13 @@ class Session:
             assert self._poll is not None
             self._poll.register(self._walker.fileno(), select.EPOLLIN)
             self._walker.start()
+
+    def _remember_programs(self) -> None:
+        """Addresses of programs will be printed: look at those that are probed before they can have gone."""
+        for path in dict.fromkeys(str(link.parameters["path"]) for link in self.spec.links if "path" in link.parameters):
+            self.resolver.remember_program(path)
+        if self._pid:
+            self.resolver.remember(self._pid)
 
     def _follow(self) -> None:
         if not self._command and not self._pid:
@@ -162,9 +172,15 @@ class Session:
         return self._stopped_s > 0 and monotonic() - self._stopped_s > PATIENCE_S
 
     def exit(self, status: int) -> None:
-        """End the session with this status and throw away what follows: what the script's exit() does."""
+        """End the session with this status and throw away what follows: what the script's exit() does.
+
+        Iterators walk to their end before that.
+        """
         self.exit_status = status
-        self._state = "exited"
+        if self._walker is None:
+            self._state = "exited"
+        else:
+            self._leaves = True
 
     def signal(self) -> None:
         """Have the probes on SIGUSR1 run soon; for a signal handler."""
@@ -207,9 +223,13 @@ class Session:
 
     @property
     def _waits(self) -> bool:
-        if self._walker is not None and self._walker.running:
+        if self._walks or self.installed.of_kind("self"):
             return True
-        return any(link.spec.kind != "iter" for link in self.installed.links) or bool(self.installed.of_kind("self"))
+        return any(link.spec.kind != "iter" for link in self.installed.links)
+
+    @property
+    def _walks(self) -> bool:
+        return self._walker is not None and self._walker.running
 
     def __iter__(self) -> Iterator[Event]:
         """Yield events; a session that was not entered with `with` is closed at the end, its maps stay readable."""
@@ -258,6 +278,8 @@ class Session:
         lost = self._new_losses()
         if lost:
             yield lost
+        if self._leaves and self._state == "running" and not self._walks and not (self._reader and self._reader.pending):
+            self._state = "exited"
 
     def _drain(self) -> Iterator[list[Event]]:
         """Yield what is in the ring now, as long as nothing asks for the end."""

@@ -49,7 +49,7 @@ def test_the_answers_are_the_kernels(kernel):
 def test_what_is_not_built_is_not_there_whatever_the_kernel_has(kernel):
     kernel()
     found = answers(report())
-    assert {found[name] for name in ("dpath", "libdw (DWARF support)")} == {"no"}
+    assert {found[name] for name in ("skboutput", "libdw (DWARF support)")} == {"no"}
 
 
 @pytest.mark.parametrize("attachable", [True, False])

@@ -32,8 +32,8 @@ KINDS = {"kfunc": "func", "attach": "func", "ksym": "var", "raw_tp": "typedef"}
 class BtfFinder:
     """Answers load()'s `find_btf`; a context manager, since it opens the BTF of modules.
 
-    Kinds: "kfunc" a function to call, "attach" a function to attach to (perhaps "module:name"), "ksym" a per-CPU variable,
-    "raw_tp" a raw tracepoint by its name.
+    Kinds: "kfunc" a function to call, "attach" a function to attach to (perhaps "module:name", or "bpf:ID:name" of a BPF
+    program), "ksym" a per-CPU variable, "raw_tp" a raw tracepoint by its name.
     """
 
     def __init__(self, source: BtfSource) -> None:
@@ -41,7 +41,9 @@ class BtfFinder:
         self._descriptors: dict[str, Descriptor] = {}
 
     def __call__(self, kind: str, name: str) -> tuple[int, int]:
-        """Return (type id, descriptor of its module's BTF or 0 for vmlinux); BtfError when no BTF has the name."""
+        """Return (type id, descriptor of its module's BTF or of the BPF program, 0 for vmlinux); BtfError if no BTF has it."""
+        if kind == "attach" and name.startswith("bpf:"):
+            return self._program(name)
         module, _, bare = name.rpartition(":")
         wanted = f"btf_trace_{bare}" if kind == "raw_tp" else bare
         for candidate in (module,) if module else self._modules(kind, bare):
@@ -50,6 +52,15 @@ class BtfFinder:
             if found:
                 return found[0], self._descriptor(candidate)
         raise BtfError(f"no BTF of this kernel has {_WORDS[kind]} {bare}; `probee -l` lists what there is")
+
+    def _program(self, target: str) -> tuple[int, int]:
+        from probee.kernel.programs.loaded import open_function
+
+        _, id, name = target.split(":")
+        type, program = open_function(int(id), name)
+        if target in self._descriptors:
+            program.close()
+        return type, self._descriptors.setdefault(target, program).fd
 
     def _modules(self, kind: str, name: str) -> Iterable[str]:
         if KINDS[kind] == "func":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from struct import pack_into, unpack_from
 
-from probee.errors import KernelError
+from probee.errors import BtfError, KernelError
 from probee.formats.btf.reader import Btf
 from probee.kernel.syscalls.bpf import Command
 from probee.kernel.syscalls.btf import next_id, object_by_id
@@ -31,6 +31,20 @@ def loaded_functions() -> list[tuple[int, str]]:
             found += [(id, name) for name in _functions(id)]
         id = next_id(Command.PROG_GET_NEXT_ID, id)
     return found
+
+
+def open_function(id: int, name: str) -> tuple[int, Descriptor]:
+    """Return the BTF id of a program's function and a descriptor of the program; BtfError when it has none of that name."""
+    program = Descriptor(object_by_id(Command.PROG_GET_FD_BY_ID, id), f"BPF program {id}")
+    btf_id = ProgramInfo(program.fd).btf_id
+    if btf_id:
+        with Descriptor(object_by_id(Command.BTF_GET_FD_BY_ID, btf_id), f"BTF {btf_id}") as descriptor:
+            btf = Btf(read_btf(descriptor.fd))
+        for type in _function_types(program.fd):
+            if btf.name(type) == name:
+                return type, program
+    program.close()
+    raise BtfError(f"the BPF program {id} has no function {name} any more")
 
 
 def _functions(id: int) -> list[str]:

@@ -166,6 +166,8 @@ def _user_mode_type(resolver: Resolver, node: ast.Identifier) -> Ty:
         raise CompileError(f"'usermode' builtin is only supported on x86_64, not on {arch}", node.span)
     if provider in ("begin", "end", "self", "test", "bench"):  # run by our own process
         node.meaning = Known(1, literal=False)
+    elif provider in TRAMPOLINES:  # the kernel's functions are called by the kernel
+        node.meaning = Known(0, literal=False)
     elif provider not in REGISTERS:
         raise CompileError(f"The usermode builtin can not be used with '{provider}' probes", node.span)
     return t.UINT8

@@ -63,7 +63,7 @@ class Lowerer:
         """Lower predicate and block."""
         b = self.b
         probe = self.instance.probe
-        if self.script.can_exit and self.instance.provider != "end":
+        if self.script.can_exit and self.instance.provider not in ("end", "iter"):  # a walk goes on after exit(), as upstream's
             self._leave_if_exited()
         if probe.predicate is not None:
             b.span = probe.predicate.span
