@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from script_harness import run, run_script
+from script_harness import compile_script, run, run_script
 
 PRINTED = [
     # literals and folding
@@ -182,3 +182,35 @@ def test_a_map_that_is_only_counted_is_an_integer() -> None:
 def test_a_chain_of_five_thousand_terms_adds_up() -> None:
     chain = "+".join(["$x"] * 5000)
     assert run_script(f"begin {{ $x = 1; print({chain}); }}") == "5000\n"
+
+
+WARNED = [
+    ("$x = (uint64)nsecs;", "stdin:1:14-22: WARNING: Unnecessary cast: expression is already of type uint64"),
+    ("$x = (int64)5; print($x < nsecs);", "WARNING: Expression of type: uint64 being cast to type: int64."),
+    ("let $x : int32; print($x);", "stdin:1:31-33: WARNING: Variable used before it was assigned: $x"),
+    ("let $x : int32; print(1);", "stdin:1:9-15: WARNING: Variable $x was never assigned to."),
+]
+
+
+@pytest.mark.parametrize(("statements", "warning"), WARNED)
+def test_what_may_not_be_meant_is_said(statements: str, warning: str) -> None:
+    assert any(warning in text for text in compile_script(f"begin {{ {statements} }}").warnings)
+
+
+MEANT = ("print((int8)pid);", "@c = count(); print((int64)@c);", "$x = nsecs - 5; print($x / 2);")
+
+
+@pytest.mark.parametrize("statements", MEANT)
+def test_what_is_meant_is_not(statements: str) -> None:
+    assert not compile_script(f"begin {{ {statements} }}").warnings
+
+
+FOLDED = [
+    ("-1 >> 1", "-1"), ("-8 >> 1", "-4"), ('"a" < "b"', "true"), ('"ab" + "cd"', "abcd"), ('1 ? "a" : 2', "a"),
+    ('0 ? "a" : 2', "2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "expected"), FOLDED)
+def test_literals_fold(expression: str, expected: str) -> None:
+    assert run_script(f"begin {{ print({expression}); }}") == f"{expected}\n"
