@@ -122,6 +122,9 @@ class _Symbols:
     def remember(self, pid: int) -> None:
         self.seen = pid
 
+    def remember_program(self, path: str) -> None:
+        self.probed = path
+
 
 class _LiveMap:
     """A map model with the face of a live map."""

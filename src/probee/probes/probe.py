@@ -9,6 +9,10 @@ from __future__ import annotations
 from probee.probes.event import EVENTS
 from probee.probes.provider import Provider
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.model.target import Binary
+
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000}
 
 
@@ -31,12 +35,12 @@ class Probe:
     usdt                       path, file, namespace, event
     watchpoint                 address, length, mode
     test bench                 event (the name)
-    `path` is how a probe's name shows its program or library, `file` where that lies ("" until it was looked for).
+    `path` is how a probe's name shows its program or library, `file` where that lies ("" until it was looked for), `binary` what it has.
     `label` is the name that the script gave the probe (`label=kprobe:f`).
     """
 
     __slots__ = (
-        "address", "category", "column", "count", "event", "file", "function", "label", "language", "length", "line", "mode",
+        "address", "binary", "category", "column", "count", "event", "file", "function", "label", "language", "length", "line", "mode",
         "module", "namespace", "offset", "path", "pin", "program_id", "provider", "source_file", "unit",
     )  # fmt: skip
 
@@ -54,6 +58,7 @@ class Probe:
         self.count = 0
         self.path = ""
         self.file = ""
+        self.binary: Binary | None = None
         self.language = ""
         self.namespace = ""
         self.source_file = ""

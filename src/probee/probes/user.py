@@ -20,6 +20,7 @@ def expand_uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     found: list[Probe] = []
     for binary in binaries(probe, target, span):
         place = probe.replace(path=shown_path(probe.path, binary), file=binary.path)
+        place.binary = binary
         if probe.address is not None:
             found.append(place)
             continue
@@ -31,12 +32,16 @@ def expand_uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     return found
 
 
-def check_place(probe: Probe, target: Target, span: int) -> None:
-    """Raise CompileError for an offset or address that the file has no code at, as far as its symbols tell."""
-    binary = next(iter(target.binaries(probe.file)))
+def check_place(probe: Probe, span: int) -> None:
+    """Raise CompileError for an offset or address that the file has no code at, as far as its symbols tell.
+
+    What bpftrace finds out when it attaches has no place in the script.
+    """
+    binary = probe.binary
+    assert binary is not None  # a concrete probe
     if probe.address is not None:
         if not binary.has_code_at(probe.address):
-            raise CompileError(f"Could not resolve address: {probe.path}:{probe.address:#x}", span)
+            raise CompileError(f"Could not resolve address: {probe.path}:{probe.address:#x}", 0)
         return
     size = binary.function_size(probe.function)
     if size == 0:
@@ -44,7 +49,7 @@ def check_place(probe: Probe, target: Target, span: int) -> None:
             f"Could not determine boundary for {probe.function} (symbol has size 0).\n"
             "Use --unsafe to force attachment. WARNING: This option could lead to data corruption in the target process."
         )
-        raise CompileError(message, span)
+        raise CompileError(message, 0)
     if size is not None and probe.offset >= size:
         raise CompileError(f"Offset outside the function bounds ('{probe.function}' size is {size})", span)
 
@@ -64,6 +69,7 @@ def expand_usdt(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
         for place in places:
             if provider_matches(place.provider) and name_matches(place.name):
                 concrete = probe.replace(path=path, file=binary.path, namespace=place.provider, event=place.name)
+                concrete.binary = binary
                 found.setdefault((path, place.provider, place.name), concrete)
     return list(found.values())
 

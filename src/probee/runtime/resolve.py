@@ -46,6 +46,10 @@ class Resolver:
         """Note what a process has mapped, for addresses of it that come later."""
         self._symbol_table().remember(pid)
 
+    def remember_program(self, path: str) -> None:
+        """Note a program whose functions are about to be probed."""
+        self._symbol_table().remember_program(path)
+
     def close(self) -> None:
         """Let go of the files whose symbols were read."""
         close = getattr(self._symbols, "close", None)

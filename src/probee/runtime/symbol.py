@@ -38,6 +38,10 @@ class SymbolTable:
         """Note what a process has mapped now: it may have gone when its addresses are printed."""
         self._users().remember(pid)
 
+    def remember_program(self, path: str) -> None:
+        """Note a program that is about to be probed, and what its processes have mapped."""
+        self._users().remember_program(path)
+
     def _users(self) -> UserResolver:
         if self._user is None:
             from probee.kernel.symbols.user import UserResolver

@@ -8,7 +8,7 @@ from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_int, literal_text, text_of
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_context import REGISTERS, late, process_id, register_value
+from probee.compiler.lang.bpftrace.lower_context import REGISTERS, late, process_number, register_value
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.stack import STACK_DEPTH, capture_stack, stack_type
@@ -44,7 +44,7 @@ def store_usym(low: Lowerer, target: Place, address: Value) -> None:
     from probee.compiler.lang.bpftrace.lower_record import note_process
 
     place.store(low.b, target.at(0, t.UINT64), address)
-    place.store(low.b, target.at(8, t.UINT64), process_id(low))
+    place.store(low.b, target.at(8, t.UINT64), process_number(low, "pid", "curr_ns"))
     note_process(low)
 
 

@@ -134,7 +134,7 @@ def _groups(
     if point.provider.name == "usdt":
         from probee.compiler.lang.bpftrace.usdt import group_places
 
-        places = group_places(script, matches, by_match=apart, by_arguments=_uses_arguments(probe))
+        places = group_places(matches, by_match=apart, by_arguments=_uses_arguments(probe))
         return [list(dict.fromkeys(match for match, _ in group)) for group in places], places
     groups = [[match] for match in matches] if apart or len(matches) == 1 else [matches]
     return groups, [[] for _ in groups]
@@ -198,7 +198,7 @@ def _check_places(script: Script, point: Probe, found: list[Probe], span: int) -
 
     if not point.is_pattern:
         for match in found:
-            check_place(match, script.target, span)
+            check_place(match, span)
 
 
 def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:

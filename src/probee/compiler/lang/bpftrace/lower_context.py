@@ -64,8 +64,3 @@ def process_number(low: Lowerer, name: str, mode: str) -> Value:
     where = late(low, "self_pidns_dev"), late(low, "self_pidns_ino")
     b.helper("get_ns_current_pid_tgid", *where, numbers, b.const(8))
     return b.zext(b.load(numbers, I32, 4 if name == "pid" else 0), I64)
-
-
-def process_id(low: Lowerer) -> Value:
-    """Return the current process's id, as the initial namespace numbers it."""
-    return low.b.lshr(low.b.helper("get_current_pid_tgid"), 32)

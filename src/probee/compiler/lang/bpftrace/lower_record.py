@@ -237,10 +237,12 @@ def _build_refused(low: Lowerer, parameters: list[Value]) -> None:
 
 def _build_process(low: Lowerer, parameters: list[Value]) -> None:
     """A record of the action's number and the process's, once for each process; the map forgets those long unseen."""
+    from probee.compiler.lang.bpftrace.lower_context import process_number
+
     add_runtime_maps(low)
     low.unit.maps.setdefault(SEEN, MapSpec(SEEN, MapType.LRU_HASH, 8, 8, N_SEEN, role="seen"))
     b = low.b
-    pid = b.lshr(b.helper("get_current_pid_tgid"), 32)
+    pid = process_number(low, "pid", "curr_ns")
     key = b.alloca(8, 8, "process")
     b.store(key, pid)
     found = b.helper("map_lookup_elem", b.map(SEEN), key, type=pointer("map", nullable=True))

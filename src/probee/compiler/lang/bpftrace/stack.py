@@ -8,7 +8,7 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
-from probee.compiler.lang.bpftrace.lower_context import context_of, process_id
+from probee.compiler.lang.bpftrace.lower_context import context_of, process_number
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import Resolver
 from probee.compiler.lang.bpftrace.type import Ty
@@ -53,7 +53,7 @@ def capture_stack(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     message = f"Error reading {type.kind}."
     low.diamond(b.compare("slt", found, 0), lambda: warn(low, message, node.span), None)
     if type.kind == "ustack":
-        place.store(b, target.at(8, t.UINT64), process_id(low))
+        place.store(b, target.at(8, t.UINT64), process_number(low, "pid", "curr_ns"))
         if type.mode not in ("raw", "build_id"):
             note_process(low)
 

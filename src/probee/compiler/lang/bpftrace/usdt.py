@@ -12,7 +12,7 @@ from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.lower_context import layout, register_value
-from probee.compiler.lang.bpftrace.scope import Instance, Script
+from probee.compiler.lang.bpftrace.scope import Instance
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, FormatError, Unsupported
 from probee.model.usdt import CONSTANT, MEMORY, UsdtArgument, UsdtPlace
@@ -22,20 +22,20 @@ _TYPES = {1: I8, 2: I16, 4: I32, 8: I64}
 Places = list[tuple[Probe, UsdtPlace]]
 
 
-def group_places(script: Script, matches: list[Probe], *, by_match: bool, by_arguments: bool) -> list[Places]:
+def group_places(matches: list[Probe], *, by_match: bool, by_arguments: bool) -> list[Places]:
     """Return the places of probes, those together that one program can serve."""
     groups: dict[tuple[str, str], Places] = {}
     for match in matches:
-        for place in places_of(script, match):
+        for place in places_of(match):
             key = match.name if by_match else "", place.specification if by_arguments else ""
             groups.setdefault(key, []).append((match, place))
     return list(groups.values())
 
 
-def places_of(script: Script, match: Probe) -> list[UsdtPlace]:
+def places_of(match: Probe) -> list[UsdtPlace]:
     """Return the places of one concrete probe."""
-    (binary,) = (binary for binary in script.target.binaries(match.file) if binary.path == match.file)
-    return [place for place in binary.usdt_probes() if (place.provider, place.name) == (match.namespace, match.event)]
+    assert match.binary is not None
+    return [place for place in match.binary.usdt_probes() if (place.provider, place.name) == (match.namespace, match.event)]
 
 
 def link_parameters(instance: Instance, match: Probe) -> dict[str, int | str | list[str] | list[int]]:
