@@ -154,6 +154,50 @@ def test_a_stripped_program_has_the_lines_of_its_debug_file(program: Path, tmp_p
         open_module(str(stripped), directories=()).debug_info()
 
 
+def test_split_debug_information_has_lines_and_says_where_its_types_are(tmp_path: Path) -> None:
+    (tmp_path / "inlined.c").write_text(SOURCE)
+    subprocess.run(["gcc", "-O2", "-g", "-gsplit-dwarf", "-o", "app", "inlined.c"], cwd=tmp_path, check=True)
+    file, debug = info(tmp_path / "app")
+    work = file.find("work")[0].address
+    assert debug.line_at(work) == (str(tmp_path / "inlined.c"), 22) and debug.places_of("inlined.c", 22) == [work]
+    with pytest.raises(FormatError, match=r"types in .*\.dwo .*-gsplit-dwarf"):
+        debug.signature_at(work)
+
+
+CPP = """\
+namespace shop {
+struct Base { int id; virtual ~Base() {} };
+struct Cart : Base {
+    static int made;
+    double total;
+    __attribute__((noinline)) long add(const Base &other, char &&letter) { total += other.id + letter; return made; }
+};
+int Cart::made = 1;
+}
+int main() { shop::Cart cart; return cart.add(cart, 'x'); }
+"""
+
+
+def test_methods_of_cpp_have_signatures(tmp_path: Path) -> None:
+    if not shutil.which("g++"):
+        pytest.skip("needs g++")
+    (tmp_path / "shop.cc").write_text(CPP)
+    subprocess.run(["g++", "-g", "-O1", "-o", "app", "shop.cc"], cwd=tmp_path, check=True)
+    file, debug = info(tmp_path / "app")
+    (name,) = [name for name in file.function_names() if "Cart3add" in name]
+    address = file.find(name)[0].address
+    signature = debug.signature_at(address)
+    assert signature is not None
+    described = [(each.name, each.type.spelling()) for each in signature.parameters]
+    assert described == [("this", "struct Cart *"), ("other", "const struct Base *"), ("letter", "char *")]
+    pointer = signature.parameters[0].type
+    assert isinstance(pointer, PointerType)
+    cart = pointer.target
+    assert isinstance(cart, StructType) and [member.name for member in cart.members] == ["", "total"]
+    assert cart.find("id")[0].offset == 0 and signature.result.spelling() == "long int"
+    assert debug.frames_at(address)[-1].function == "shop::Cart::add(shop::Base const&, char&&)"
+
+
 def test_a_running_program_has_lines_by_pid_and_address(program: Path) -> None:
     symbols = UserResolver()
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

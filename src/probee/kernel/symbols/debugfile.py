@@ -1,8 +1,8 @@
 """Separate debug files: where distributions put what they strip from programs.
 
 Looked for in gdb's order ("Debugging Information in Separate Files" in its manual): by build id under .build-id of each debug
-directory, then by the name in .gnu_debuglink beside the program, in .debug beside it, and under the debug directories.  A
-file counts when its build id is the program's or, without build ids, when its CRC-32 is the one that the link names.
+directory, then by the name in .gnu_debuglink, or the program's own, beside the program, in .debug beside it, and under the
+debug directories.  A file counts when its build id is the program's or, without build ids, when its CRC-32 is the link's.
 """
 
 from __future__ import annotations
@@ -40,18 +40,26 @@ def _candidates(file: ElfFile, path: str, directories: Sequence[str], prefix: st
         for root in roots:
             for directory in directories:
                 yield f"{root}{directory}/.build-id/{build_id[:2]}/{build_id[2:]}.debug"
+    folder, name = os.path.split(path)
+    for link in dict.fromkeys((_link(file), f"{name}.debug", name)):
+        if not link:
+            continue
+        if link != name:
+            yield f"{prefix}{folder}/{link}"
+        yield f"{prefix}{folder}/.debug/{link}"
+        for root in roots:
+            for directory in directories:
+                yield f"{root}{directory}{os.path.abspath(folder)}/{link}"
+                yield f"{root}{directory}/{link}"
+
+
+def _link(file: ElfFile) -> str:
+    """Return the name in .gnu_debuglink; "" without one, or for one that leads out of the directories."""
     try:
         link = file.debug_link
     except FormatError:
-        return
-    if link is None or "/" in link[0]:
-        return
-    folder = os.path.dirname(path)
-    yield f"{prefix}{folder}/{link[0]}"
-    yield f"{prefix}{folder}/.debug/{link[0]}"
-    for root in roots:
-        for directory in directories:
-            yield f"{root}{directory}{folder}/{link[0]}"
+        return ""
+    return link[0] if link is not None and "/" not in link[0] else ""
 
 
 def _open(path: str) -> ElfFile | None:
@@ -64,7 +72,10 @@ def _open(path: str) -> ElfFile | None:
 def _belongs(found: ElfFile, file: ElfFile, build_id: str) -> bool:
     if build_id and found.build_id:
         return found.build_id == build_id
-    link = file.debug_link
+    try:
+        link = file.debug_link
+    except FormatError:
+        return False
     return link is not None and crc(found) == link[1]
 
 

@@ -106,11 +106,12 @@ class _Unit:
 class DebugInfo:
     """The debug information of one program or library."""
 
-    __slots__ = ("_aranges", "_dwarf", "_indexed", "_types", "_unit_list", "name")
+    __slots__ = ("_aranges", "_dwarf", "_file", "_indexed", "_types", "_unit_list", "name")
 
     def __init__(self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "") -> None:
         """Read that of a file, or of its separate debug file; ProbeeError without pyelftools, FormatError without DWARF."""
         self.name = file.name
+        self._file = file
         self._dwarf = _open(file, path, directories, prefix)
         self._unit_list: list[_Unit] | None = None
         self._aranges: Any = None
@@ -221,6 +222,7 @@ class DebugInfo:
             unit = self._unit_at(address)
             die = None
             if unit is not None:
+                _refuse_split(unit.cu, self.name)
                 die = unit.function_at(address, self._dwarf) or _function_named(unit.cu, name)
             found: FunctionType | None = self._types.function(die) if die is not None else None
             return found
@@ -231,7 +233,8 @@ class DebugInfo:
         """Return the place of the entry of the function, perhaps an inlined one, that an address is in."""
         die = unit.function_at(address, self._dwarf)
         if die is None:
-            return -address
+            symbol = next((found for table in self._file.tables() if (found := table.at(address)) is not None), None)
+            return -symbol.address if symbol is not None else -address
         *_, last = die, *_inlined(die, address, self._dwarf)
         return int(last.offset)
 
@@ -350,6 +353,14 @@ def _range_offset(die: Any, lists: Any) -> int:
     if attribute.form == "DW_FORM_rnglistx":
         return int(lists.get_range_list_offset(die.cu, attribute.value)) if hasattr(lists, "get_range_list_offset") else 0
     return int(attribute.value)
+
+
+def _refuse_split(cu: Any, name: str) -> None:
+    """Raise FormatError for a unit whose types are in another file (-gsplit-dwarf); its lines are here all the same."""
+    top = cu.get_top_DIE()
+    other = _text(top, "DW_AT_dwo_name") or _text(top, "DW_AT_GNU_dwo_name")
+    if other:
+        raise FormatError(f"{name} has its types in {other} (compiled with -gsplit-dwarf), which probee does not read")
 
 
 def _functions(cu: Any) -> Iterator[Any]:

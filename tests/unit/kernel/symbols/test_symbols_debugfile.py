@@ -64,6 +64,14 @@ def test_by_link(tmp_path: Path, place: str) -> None:
     assert found_name(program(link=("app.debug", crc32(data) ^ 1)), tmp_path) is None
 
 
+@pytest.mark.parametrize("place", [".debug/app.debug", "app.debug", "debug/app.debug", "debug/app", "debug{folder}/app.debug"])
+def test_by_the_programs_name_when_the_build_id_is_right(tmp_path: Path, place: str) -> None:
+    path = tmp_path / place.format(folder=tmp_path)
+    debug_file(path, "by_name", build_id=ID)
+    assert found_name(program(build_id=ID), tmp_path) == "by_name"
+    assert found_name(program(build_id=bytes(20)), tmp_path) is None and found_name(program(), tmp_path) is None
+
+
 def test_build_ids_spare_the_checksum(tmp_path: Path) -> None:
     debug_file(tmp_path / "app.debug", "by_link", build_id=ID)
     assert found_name(program(link=("app.debug", 0), build_id=ID), tmp_path) == "by_link"
