@@ -95,6 +95,16 @@ def test_functions_of_cpp_are_probed_by_the_names_in_their_source(function: str,
     assert counted(f"uprobe:{program}:{function} {{ @ = count() }}", program) == f"@: {calls}"
 
 
+def test_names_in_the_source_can_be_switched_off(program: str) -> None:
+    script = f'config = {{ cpp_demangle = false }} uprobe:{program}:"ns::f" {{ }} begin {{ exit() }}'
+    done = subprocess.run([sys.executable, "-m", "probee", "-e", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"No matches for uprobe {program}:ns::f." in done.stderr
+    quiet = "config = { cpp_demangle = false }"
+    assert counted(f'{quiet} uprobe:{program}:cpp:"ns::f" {{ @ = count() }}', program) == "@: 4"
+    assert counted(f"{quiet} uprobe:{program}:plain {{ @ = count() }}", program) == "@: 3"
+
+
 def test_a_script_that_is_listed_shows_functions_of_cpp_so_that_they_can_be_attached(program: str) -> None:
     listed = probee("-l", "-e", f'uprobe:{program}:cpp:"ns::f" {{ }}').splitlines()
     assert listed == [f'uprobe:{program}:cpp:"ns::f(int)"', f'uprobe:{program}:cpp:"ns::f(int, char)"']

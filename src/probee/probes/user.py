@@ -108,6 +108,12 @@ def several_found(probe: Probe, target: Target) -> str:
     return f"attaching to {probe.provider.name} target file '{found[0].path}' but matched {len(found)} binaries"
 
 
+def with_symbols_of(probe: Probe, found: list[Probe]) -> list[Probe]:
+    """Return those of the concrete probes whose symbol, not only its name in the source, is what a probe says."""
+    matches = compile_glob(probe.function)
+    return [each for each in found if not each.function or matches(each.function)]
+
+
 def shown_path(path: str, binary: Binary) -> str:
     """Return how a probe's name shows its file, when its target was written as `path`."""
     return path if "/" in path and not has_wildcard(path) else binary.path

@@ -61,15 +61,15 @@ def list_usdt(rest: str, target: Target) -> Iterator[Entry]:
 
 def list_of_script(probe: Probe, target: Target) -> Iterator[Entry]:
     """Yield the entry of a concrete probe of a script."""
-    if probe.provider.name == "usdt":
-        (binary,) = target.binaries(probe.file)
+    binary, provider = probe.binary, probe.provider.name
+    assert binary is not None  # a concrete probe
+    if provider == "usdt":
         name = (probe.namespace, probe.event)
         places = [place for place in binary.usdt_probes() if (place.provider, place.name) == name]
         yield f"{probe.path}:{probe.namespace}:{probe.event}", _arguments_of(places)
     elif probe.function:
-        (binary,) = target.binaries(probe.file)
-        function = f"{probe.language}:{shown_name(binary, probe.function)}" if probe.language else probe.function
-        yield f"{probe.path}:{function}", _signature_of(probe.provider.name, binary, probe.function, target)
+        shown = f"{probe.language}:{shown_name(binary, probe.function)}" if probe.language else probe.function
+        yield f"{probe.path}:{shown}", _signature_of(provider, binary, probe.function, target)
     else:
         yield f"{probe.path}:{probe.address or ''}", None
 

@@ -8,7 +8,7 @@ from probee.compiler.lang.bpftrace.scope import Instance, Script
 from probee.errors import CompileError, ProbeeError, UnknownName, Unsupported
 from probee.model.ctype import size_of
 from probee.model.spec import AttachType, ProgramType
-from probee.probes.match import expand
+from probee.probes.match import expand, no_match
 from probee.probes.parse import parse as parse_probe
 from probee.probes.probe import Probe
 
@@ -162,7 +162,7 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
     try:
         found = list(expand(point, script.target, span))
         if point.provider.name in ("uprobe", "uretprobe", "usdt"):
-            _check_target(script, point, span)
+            found = _check_target(script, point, found, span)
         if point.provider.name in ("uprobe", "uretprobe") and not options.unsafe:
             _check_places(script, point, found, span)
         return found
@@ -185,12 +185,19 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
         return []
 
 
-def _check_target(script: Script, point: Probe, span: int) -> None:
-    from probee.probes.user import several_found
+def _check_target(script: Script, point: Probe, found: list[Probe], span: int) -> list[Probe]:
+    """Warn of a target that is not clear; return what was found, without names in the source if the script wants none."""
+    from probee.probes.user import several_found, with_symbols_of
 
     warning = several_found(point, script.target)
     if warning:
         script.warn(warning, span)
+    if script.config.number("cpp_demangle") or point.language:
+        return found
+    named = with_symbols_of(point, found)
+    if not named:
+        raise no_match(point, script.target, span)
+    return named
 
 
 def _check_places(script: Script, point: Probe, found: list[Probe], span: int) -> None:
