@@ -35,13 +35,14 @@ class Probe:
     usdt                       path, file, namespace, event
     watchpoint                 address, length, mode
     test bench                 event (the name)
-    `path` is how a probe's name shows its program or library, `file` where that lies ("" until it was looked for), `binary` what it has.
+    `path` is how a probe's name shows its program or library, `file` where that lies ("" until it was looked for), `binary`
+    what it has.
     `label` is the name that the script gave the probe (`label=kprobe:f`).
     """
 
     __slots__ = (
-        "address", "binary", "category", "column", "count", "event", "file", "function", "label", "language", "length", "line", "mode",
-        "module", "namespace", "offset", "path", "pin", "program_id", "provider", "source_file", "unit",
+        "address", "binary", "category", "column", "count", "event", "file", "function", "label", "language", "length", "line",
+        "mode", "module", "namespace", "offset", "path", "pin", "program_id", "provider", "source_file", "unit",
     )  # fmt: skip
 
     def __init__(self, provider: Provider, *, label: str = "") -> None:
