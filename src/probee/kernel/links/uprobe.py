@@ -54,10 +54,11 @@ def _places(link: Link) -> list[tuple[int, int]]:
 
 def _resolved(link: Link) -> list[int]:
     """Return where in the file the functions, or the address, of a spec are."""
-    from probee.kernel.symbols.binary import open_elf
+    from probee.kernel.symbols.module import open_module
 
     parameters, path = link.spec.parameters, str(link.spec.parameters["path"])
-    file = open_elf(path)
+    module = open_module(path)
+    file = module.file
     if "address" in parameters:
         address = _number(link.spec, "address")
         offset = file.file_offset(address)
@@ -66,8 +67,8 @@ def _resolved(link: Link) -> list[int]:
     names = [str(name) for name in listed] if isinstance(listed, list) else [str(parameters["function"])]
     inside = _number(link.spec, "offset")
     found: dict[int, None] = {}
-    for name in names:
-        offsets = {file.file_offset(symbol.address) for symbol in file.find(name) if symbol.is_function} - {None}
+    for name, symbols in module.find_many(names).items():
+        offsets = {file.file_offset(symbol.address) for symbol in symbols if symbol.is_function} - {None}
         found.update(dict.fromkeys(offset + inside for offset in offsets if offset is not None))
         if not offsets:
             link.skipped.append((name, f"{path} has no such function"))
@@ -82,7 +83,7 @@ def _attach_together(link: Link, places: list[tuple[int, int]], pid: int) -> Non
     while waiting:
         part = waiting.pop()
         result = uprobe_multi_link(
-            link.program.fd, str(link.spec.parameters["path"]), [offset for offset, _ in part],
+            link.program.fd, _file(link.spec), [offset for offset, _ in part],
             semaphores=[counter for _, counter in part], pid=pid,
             on_return=link.spec.kind == "uretprobe",
         )  # fmt: skip
@@ -115,7 +116,7 @@ def _attach_each(link: Link, places: list[tuple[int, int]], pid: int) -> None:
 
 def _open(link: Link, type: int, offset: int, semaphore: int, pid: int) -> int:
     """Attach to one place; return 0 or -errno."""
-    name = bytearray(str(link.spec.parameters["path"]).encode(errors="surrogateescape") + b"\0")
+    name = bytearray(_file(link.spec).encode(errors="surrogateescape") + b"\0")
     config = semaphore << _REFERENCE_SHIFT
     if link.spec.kind == "uretprobe":
         config |= 1 << pmu_bit("uprobe", "retprobe")
@@ -123,6 +124,13 @@ def _open(link: Link, type: int, offset: int, semaphore: int, pid: int) -> int:
         type, config, pid=pid or -1, cpu=-1 if pid else online_cpus()[0], config1=address_of(name), config2=offset, period=1
     )
     return event if event < 0 else set_program(link, link.own(event).fd)
+
+
+def _file(spec: LinkSpec) -> str:
+    """Return the path that the kernel knows: of a file in an archive, the archive's."""
+    from probee.kernel.symbols.binary import split_member
+
+    return split_member(str(spec.parameters["path"]))[0]
 
 
 def _require_one(link: Link, errno: int) -> None:

@@ -71,7 +71,7 @@ def argument_value(low: Lowerer, node: ast.Identifier) -> Value:
     """Read argN by its specification."""
     b, argument = low.b, _argument(low.instance, node)
     if argument.kind == CONSTANT:
-        return b.const(argument.value)
+        return b.const(argument.value if argument.signed else argument.value & (1 << 8 * argument.size) - 1)
     value = register_value(low, node, layout(low).offset(argument.register, node.span)) if argument.register else b.const(0)
     if argument.kind == MEMORY:
         return _from_memory(low, node, argument, value)
