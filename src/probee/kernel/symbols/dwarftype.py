@@ -6,6 +6,7 @@ are; references of C++ are pointers, classes structs.  An entry of a kind that i
 
 from __future__ import annotations
 
+from probee.kernel.symbols.dwarfunit import origin, text, value
 from probee.model.ctype import (
     VOID,
     ArrayType,
@@ -50,11 +51,11 @@ class DwarfTypes:
 
     def function(self, die: Any) -> FunctionType:
         """Return the signature of a function's entry (DW_TAG_subprogram)."""
-        described = _described(die)
+        described = origin(die)
         parameters = []
         for child in die.iter_children():
             if child.tag == "DW_TAG_formal_parameter":
-                name = _text(child) or _text(_described(child))
+                name = text(child, "DW_AT_name") or text(origin(child), "DW_AT_name")
                 parameters.append(Parameter(name, self._later(_typed(child))))
         variadic = any(child.tag == "DW_TAG_unspecified_parameters" for child in die.iter_children())
         return FunctionType(self._later(_typed(described)), tuple(parameters), variadic=variadic)
@@ -70,10 +71,10 @@ class DwarfTypes:
         return known
 
     def _made(self, die: Any) -> CType:
-        tag, name = die.tag, _text(die)
-        size = _value(die, "DW_AT_byte_size")
+        tag, name = die.tag, text(die, "DW_AT_name")
+        size = value(die, "DW_AT_byte_size")
         if tag == "DW_TAG_base_type":
-            return _base(name, size, _value(die, "DW_AT_encoding"))
+            return _base(name, size, value(die, "DW_AT_encoding"))
         if tag in _POINTERS:
             return PointerType(self._later(die), const=_points_to_const(die))
         if tag == "DW_TAG_typedef":
@@ -83,7 +84,7 @@ class DwarfTypes:
                 return ForwardType(_STRUCTS[tag], name)
             return StructType(_STRUCTS[tag], name, size, lambda: self._guard(lambda: self._members(die)))
         if tag == "DW_TAG_enumeration_type":
-            values = tuple((_text(child), _value(child, "DW_AT_const_value")) for child in die.iter_children())
+            values = tuple((text(child, "DW_AT_name"), value(child, "DW_AT_const_value")) for child in die.iter_children())
             return EnumType(name, size, values, signed=any(value < 0 for _, value in values))
         if tag == "DW_TAG_array_type":
             return self._array(die)
@@ -102,36 +103,25 @@ class DwarfTypes:
         found = []
         for child in die.iter_children():
             if child.tag == "DW_TAG_inheritance":
-                found.append(Member("", self._later(child), _value(child, "DW_AT_data_member_location") * 8))
+                found.append(Member("", self._later(child), value(child, "DW_AT_data_member_location") * 8))
             elif child.tag == "DW_TAG_member" and "DW_AT_external" not in child.attributes:
                 found.append(self._member(child))
         return tuple(found)
 
     def _member(self, die: Any) -> Member:
-        bits = _value(die, "DW_AT_bit_size")
+        bits = value(die, "DW_AT_bit_size")
         if "DW_AT_data_bit_offset" in die.attributes:
-            offset = _value(die, "DW_AT_data_bit_offset")
+            offset = value(die, "DW_AT_data_bit_offset")
         else:
-            offset = _value(die, "DW_AT_data_member_location") * 8
+            offset = value(die, "DW_AT_data_member_location") * 8
             if "DW_AT_bit_offset" in die.attributes:  # DWARF 2 and 3 count from the highest bit
-                size = _value(die, "DW_AT_byte_size") or size_of(self.of(die))
-                offset += size * 8 - _value(die, "DW_AT_bit_offset") - bits
-        return Member(_text(die), self._later(die), offset, bits)
-
-
-def _described(die: Any) -> Any:
-    for _ in range(_DEEPEST):
-        for attribute in ("DW_AT_abstract_origin", "DW_AT_specification"):
-            if attribute in die.attributes:
-                die = die.get_DIE_from_attribute(attribute)
-                break
-        else:
-            return die
-    return die
+                size = value(die, "DW_AT_byte_size") or size_of(self.of(die))
+                offset += size * 8 - value(die, "DW_AT_bit_offset") - bits
+        return Member(text(die, "DW_AT_name"), self._later(die), offset, bits)
 
 
 def _typed(die: Any) -> Any:
-    return die if "DW_AT_type" in die.attributes else _described(die)
+    return die if "DW_AT_type" in die.attributes else origin(die)
 
 
 def _target(die: Any) -> Any:
@@ -160,16 +150,5 @@ def _base(name: str, size: int, encoding: int) -> CType:
 
 def _count(die: Any) -> int:
     if "DW_AT_count" in die.attributes:
-        return _value(die, "DW_AT_count")
-    return _value(die, "DW_AT_upper_bound") + 1 if "DW_AT_upper_bound" in die.attributes else 0
-
-
-def _text(die: Any) -> str:
-    found = die.attributes.get("DW_AT_name")
-    raw = found.value if found is not None else b""
-    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
-
-
-def _value(die: Any, attribute: str) -> int:
-    found = die.attributes.get(attribute)
-    return int(found.value) if found is not None and isinstance(found.value, int) else 0
+        return value(die, "DW_AT_count")
+    return value(die, "DW_AT_upper_bound") + 1 if "DW_AT_upper_bound" in die.attributes else 0

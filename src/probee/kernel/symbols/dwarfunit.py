@@ -1,0 +1,204 @@
+"""The units of DWARF and their entries, as pyelftools hands them out: lines, ranges of code, functions, what is inlined where.
+
+Entries (DIEs) are Any: the library that makes them is an extra, and nothing of it is imported here.  Whatever it raises for
+damaged bytes goes through; debuginfo.py makes FormatError of it.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, TypeAlias
+
+    Row: TypeAlias = tuple[int, str, int, int, bool]
+
+_DEEPEST = 64  # inlined into inlined into …
+
+
+class Unit:
+    """A compilation unit: `rows` are (address, path, line, column, is_stmt) in order of address, None where code ends."""
+
+    __slots__ = ("_functions", "_paths", "_program", "_rows", "_starts", "cu", "ranges")
+
+    def __init__(self, cu: Any, ranges: list[tuple[int, int]]) -> None:
+        self.cu = cu
+        self.ranges = ranges
+        self._program: Any = None
+        self._paths: list[str] | None = None
+        self._rows: list[Row | None] | None = None
+        self._starts: list[int] = []
+        self._functions: list[tuple[int, int, Any]] | None = None
+
+    def holds(self, address: int) -> bool:
+        return any(start <= address < end for start, end in self.ranges)
+
+    def paths(self, dwarf: Any) -> list[str]:
+        """Return the files that the unit was made of, by number; costs the head of the line program only."""
+        if self._paths is None:
+            self._program = dwarf.line_program_for_CU(self.cu)
+            self._paths = _paths(self._program, self.cu) if self._program is not None else []
+        return self._paths
+
+    def path(self, number: int, dwarf: Any) -> str:
+        """Return a file by the number that DWARF gives it: from 0 on in version 5, from 1 on before."""
+        paths = self.paths(dwarf)
+        modern = self._program is not None and self._program.header["version"] >= 5
+        at = number if modern else number - 1
+        return paths[at] if 0 <= at < len(paths) else ""
+
+    def rows(self, dwarf: Any) -> list[Row | None]:
+        if self._rows is None:
+            self.paths(dwarf)
+            found: list[tuple[int, Row | None]] = []
+            for entry in self._program.get_entries() if self._program is not None else ():
+                state = entry.state
+                if state is None:
+                    continue
+                row = (state.address, self.path(state.file, dwarf), state.line, state.column, bool(state.is_stmt))
+                found.append((state.address, None if state.end_sequence else row))
+            found.sort(key=lambda pair: (pair[0], pair[1] is not None))
+            self._starts = [address for address, _ in found]
+            self._rows = [row for _, row in found]
+        return self._rows
+
+    def row_at(self, address: int, dwarf: Any) -> Row | None:
+        rows = self.rows(dwarf)
+        at = bisect_right(self._starts, address) - 1
+        return rows[at] if at >= 0 else None
+
+
+    def function_at(self, address: int, dwarf: Any) -> Any:
+        """Return the entry of the function whose code is at an address, None where there is none."""
+        if self._functions is None:
+            found = [(start, end, die) for die in functions(self.cu) for start, end in ranges(die, dwarf)]
+            self._functions = sorted(found, key=lambda row: row[0])
+        at = bisect_right(self._functions, address, key=lambda row: row[0]) - 1
+        return self._functions[at][2] if at >= 0 and address < self._functions[at][1] else None
+
+
+def _paths(program: Any, cu: Any) -> list[str]:
+    """Return the paths of a line program's files, in the order of their numbers."""
+    header, top = program.header, cu.get_top_DIE()
+    home = text(top, "DW_AT_comp_dir")
+    directories = [_decoded(each) for each in header["include_directory"]]
+    modern = header["version"] >= 5
+    if not modern:
+        directories = [home, *directories]
+    found = []
+    for entry in header["file_entry"]:
+        number = entry.dir_index
+        folder = directories[number] if 0 <= number < len(directories) else home
+        found.append(os.path.normpath(os.path.join(home, folder, _decoded(entry.name))))
+    return found
+
+
+def _decoded(raw: Any) -> str:
+    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
+
+
+def text(die: Any, attribute: str) -> str:
+    found = die.attributes.get(attribute)
+    return _decoded(found.value) if found is not None else ""
+
+
+def value(die: Any, attribute: str) -> int:
+    found = die.attributes.get(attribute)
+    return int(found.value) if found is not None and isinstance(found.value, int) else 0
+
+
+def origin(die: Any) -> Any:
+    """Return where an instance of a function is described: its abstract origin, or its declaration."""
+    for _ in range(_DEEPEST):
+        for attribute in ("DW_AT_abstract_origin", "DW_AT_specification"):
+            if attribute in die.attributes:
+                die = die.get_DIE_from_attribute(attribute)
+                break
+        else:
+            return die
+    return die
+
+
+def name_of(die: Any) -> str:
+    """Return what a symboliser calls a function: in C++ with its namespaces, which are in its linkage name."""
+    from probee.kernel.symbols.demangle import demangle
+
+    for each in (die, origin(die)):
+        for attribute in ("DW_AT_linkage_name", "DW_AT_MIPS_linkage_name", "DW_AT_name"):
+            name = text(each, attribute)
+            if name:
+                return demangle(name)
+    return ""
+
+
+def ranges(die: Any, dwarf: Any) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the code of a unit, function or block."""
+    low, high = die.attributes.get("DW_AT_low_pc"), die.attributes.get("DW_AT_high_pc")
+    if low is not None and high is not None:
+        is_address = high.form in ("DW_FORM_addr", "DW_FORM_addrx") or high.form.startswith("DW_FORM_addrx")
+        yield low.value, high.value if is_address else low.value + high.value
+    elif "DW_AT_ranges" in die.attributes:
+        lists = dwarf.range_lists()
+        base = low.value if low is not None else value(die.cu.get_top_DIE(), "DW_AT_low_pc")
+        for entry in lists.get_range_list_at_offset(_range_offset(die, lists), cu=die.cu) if lists is not None else ():
+            if hasattr(entry, "base_address"):
+                base = entry.base_address
+            elif getattr(entry, "is_absolute", False):
+                yield entry.begin_offset, entry.end_offset
+            else:
+                yield base + entry.begin_offset, base + entry.end_offset
+
+
+def _range_offset(die: Any, lists: Any) -> int:
+    attribute = die.attributes["DW_AT_ranges"]
+    if attribute.form == "DW_FORM_rnglistx":
+        return int(lists.get_range_list_offset(die.cu, attribute.value)) if hasattr(lists, "get_range_list_offset") else 0
+    return int(attribute.value)
+
+
+def split_name(cu: Any) -> str:
+    """Return the file that has a unit's functions and types (-gsplit-dwarf), "" when they are in the unit itself."""
+    top = cu.get_top_DIE()
+    return text(top, "DW_AT_dwo_name") or text(top, "DW_AT_GNU_dwo_name")
+
+
+def functions(cu: Any) -> Iterator[Any]:
+    """Yield a unit's functions, at any depth of namespaces and classes."""
+    waiting = [cu.get_top_DIE()]
+    while waiting:
+        for die in waiting.pop().iter_children():
+            if die.tag == "DW_TAG_subprogram":
+                yield die
+            elif die.tag in ("DW_TAG_namespace", "DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_module"):
+                waiting.append(die)
+
+
+def function_named(cu: Any, name: str) -> Any:
+    return next((die for die in functions(cu) if name and text(die, "DW_AT_name") == name), None)
+
+
+def inlined_at(die: Any, address: int, dwarf: Any) -> Iterator[Any]:
+    """Yield the functions inlined at an address, outermost first."""
+    for _ in range(_DEEPEST):
+        inner = _inner_block(die, address, dwarf)
+        if inner is None:
+            return
+        if inner.tag == "DW_TAG_inlined_subroutine":
+            yield inner
+        die = inner
+
+
+def _inner_block(die: Any, address: int, dwarf: Any) -> Any:
+    for child in die.iter_children():
+        if child.tag in ("DW_TAG_inlined_subroutine", "DW_TAG_lexical_block"):
+            spans = list(ranges(child, dwarf))
+            if any(start <= address < end for start, end in spans):
+                return child
+            if not spans and child.tag == "DW_TAG_lexical_block":
+                deeper = _inner_block(child, address, dwarf)
+                if deeper is not None:
+                    return deeper
+    return None
