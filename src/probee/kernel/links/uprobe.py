@@ -67,7 +67,9 @@ def _resolved(link: Link) -> list[int]:
     names = [str(name) for name in listed] if isinstance(listed, list) else [str(parameters["function"])]
     inside = _number(link.spec, "offset")
     found: dict[int, None] = {}
-    for name, symbols in module.find_many(names).items():
+    known = module.find_many(names)
+    for name in names:
+        symbols = known.get(name, [])
         offsets = {file.file_offset(symbol.address) for symbol in symbols if symbol.is_function} - {None}
         found.update(dict.fromkeys(offset + inside for offset in offsets if offset is not None))
         if not offsets:
