@@ -28,7 +28,7 @@ class Executable(Binary):
 
     def __init__(self, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> None:
         self.path = path
-        self.directories = directories
+        self.directories = [each for directory in directories for each in _absolute(directory, path)]
         self._module: Module | None = None
         self._debug: list[DebugInfo] | None = None  # what debug information there is: one, or none
 
@@ -75,6 +75,13 @@ class Executable(Binary):
         from probee.formats.elf.usdt import usdt_probes
 
         return [_place(probe) for probe in usdt_probes(self.module().file) if probe.offset is not None]
+
+
+def _absolute(directory: str, path: str) -> tuple[str, ...]:
+    """Return where a directory of debug files is: a relative one beside the program, as elfutils has it, or where we are."""
+    if directory.startswith("/"):
+        return (directory,)
+    return f"{os.path.dirname(path) or '.'}/{directory}", os.path.abspath(directory)
 
 
 def _place(probe: UsdtProbe) -> UsdtPlace:

@@ -36,6 +36,26 @@ def test_without_debug_information_a_function_has_no_signature(tmp_path: Path) -
     assert file.signature("nothing") is None
 
 
+@pytest.mark.parametrize("given", ["beside", "./beside", "ABSOLUTE", "elsewhere"])
+def test_directories_of_debug_files_are_beside_the_program_or_where_we_are(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bin"
+    (folder / "beside").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    stripped, debug = ElfImage(), ElfImage()
+    for image in (stripped, debug):
+        image.build_id(bytes(range(20)))
+    debug.symbols([("hidden", debug.text_address, 16, 2, 0)])
+    (folder / "tool").write_bytes(stripped.build())
+    place = tmp_path / "elsewhere" if given == "elsewhere" else folder / "beside"
+    (place / "tool.debug").write_bytes(debug.build())
+    directory = given.replace("ABSOLUTE", str(place))
+    assert list(Executable(str(folder / "tool")).function_names()) == []
+    assert list(Executable(str(folder / "tool"), directories=[directory]).function_names()) == ["hidden"]
+
+
 def test_a_name_in_the_source_is_the_symbol_unless_that_is_mangled(tmp_path: Path) -> None:
     file = Executable(str(program(tmp_path / "one")))
     assert file.source_name("work") == "work"
