@@ -61,7 +61,7 @@ def test_arguments_and_results_are_those_of_each_call(program):
 
 
 def test_a_string_argument_is_read_from_the_program(program):
-    assert lines(f"uprobe:{program}:work {{ @[str(arg2)] = count() }}", program) == ["@[hello]: 5"]
+    assert lines(f"uprobe:{program}:work {{ @[str(arg2, 16)] = count() }}", program) == ["@[hello]: 5"]
 
 
 def test_a_pattern_counts_every_function_by_one_program(program):

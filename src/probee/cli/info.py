@@ -19,12 +19,14 @@ _WIDTH = 35
 _HELPERS = (
     ("probe_read_kernel", "probe_read_kernel"), ("jiffies64", "jiffies64"), ("get_tai_ns", "ktime_get_tai_ns"),
     ("get_ktime_ns", "ktime_get_tai_ns"), ("get_func_ip", "get_func_ip"), ("lookup_percpu_elem", "map_lookup_percpu_elem"),
-    ("send_signal", "send_signal"), ("loop", "bpf_loop"), ("Loop support", "bpf_loop"), ("dpath", "kfunc:bpf_d_path"), ("skboutput", ""),
+    ("send_signal", "send_signal"), ("loop", "bpf_loop"), ("Loop support", "bpf_loop"), ("dpath", "kfunc:bpf_d_path"),
+    ("skboutput", ""),
 )  # fmt: skip
 _FEATURES = (("btf", "btf"), ("module btf", "module_btf"))
 # bpftrace's word → our feature, and the provider that must be there to have a use for it
 _PROBES = (
-    ("kprobe_multi", "kprobe_multi", "kprobe"), ("uprobe_multi", "uprobe_multi", "uprobe"), ("kprobe_session", "kprobe_session", "kprobe"),
+    ("kprobe_multi", "kprobe_multi", "kprobe"), ("uprobe_multi", "uprobe_multi", "uprobe"),
+    ("kprobe_session", "kprobe_session", "kprobe"),
     ("fentry", "btf", "fentry"), ("iter", "btf", "iter"),
 )  # fmt: skip
 # What bpftrace may be built with and we do not have (yet).
