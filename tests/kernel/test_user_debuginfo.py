@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from struct import pack, unpack_from
 
 import pytest
 
 from probee.errors import FormatError, ProbeeError
 from probee.formats.elf.read import ElfFile
+from probee.formats.elf.write import ElfWriter
 from probee.kernel.symbols.binary import open_elf
 from probee.kernel.symbols.debuginfo import DebugInfo
 from probee.kernel.symbols.module import open_module
@@ -154,13 +156,73 @@ def test_a_stripped_program_has_the_lines_of_its_debug_file(program: Path, tmp_p
         open_module(str(stripped), directories=()).debug_info()
 
 
-def test_split_debug_information_has_lines_and_says_where_its_types_are(tmp_path: Path) -> None:
+SECOND = """\
+struct node { long only; };
+__attribute__((noinline)) long second(struct node *node) { return node->only + 1; }
+"""
+
+
+def pack_units(folder: Path) -> None:
+    """Do what dwp does: put the .dwo files of a directory into app.dwp, with an index by id (DWARF 5, section 7.3.5)."""
+    kinds = {"info": 1, "abbrev": 3, "line": 4, "loclists": 5, "str_offsets": 6, "rnglists": 8}
+    whole = dict.fromkeys((*kinds, "str"), b"")
+    ids, offsets, sizes = [], [], []
+    for path in sorted(folder.glob("*.dwo")):
+        file = open_elf(str(path))
+        parts = dict.fromkeys(whole, b"")
+        for name in whole:
+            section = file.section(f".debug_{name}.dwo")
+            parts[name] = bytes(file.contents(section)) if section is not None else b""
+        strings = memoryview(parts["str_offsets"][8:]).cast("I").tolist()
+        parts["str_offsets"] = parts["str_offsets"][:8] + pack(f"{len(strings)}I", *[at + len(whole["str"]) for at in strings])
+        ids.append(unpack_from("Q", parts["info"], 12)[0])
+        offsets.append([len(whole[name]) for name in kinds])
+        sizes.append([len(parts[name]) for name in kinds])
+        for name, content in parts.items():
+            whole[name] += content
+        path.unlink()
+    slots = [0] * 3 + ids  # a hash table whose order our reader does not need
+    rows = [0] * 3 + [number + 1 for number in range(len(ids))]
+    table = [*kinds.values(), *[each for row in (*offsets, *sizes) for each in row]]
+    head = pack("HHIII", 5, 0, len(kinds), len(ids), len(slots))
+    writer = ElfWriter()
+    for name, content in whole.items():
+        writer.section(f".debug_{name}.dwo", content)
+    writer.section(".debug_cu_index", head + pack(f"{len(slots)}Q{len(rows)}I{len(table)}I", *slots, *rows, *table))
+    (folder / "app.dwp").write_bytes(writer.bytes())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_split_debug_information_is_found_beside_the_program(tmp_path: Path, packed: bool) -> None:
+    (tmp_path / "inlined.c").write_text(SOURCE)
+    (tmp_path / "second.c").write_text(SECOND)
+    command = ["gcc", "-O2", "-gdwarf-5", "-gsplit-dwarf", "-o", "app", "inlined.c", "second.c"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    if packed:
+        pack_units(tmp_path)
+    elf, debug = info(tmp_path / "app")
+    for name, line, size in (("work", 22, 56), ("second", 2, 8)):
+        address = elf.find(name)[0].address
+        signature = debug.signature_at(address)
+        assert signature is not None
+        pointer = next(each.type for each in signature.parameters if each.name == "node")
+        assert isinstance(pointer, PointerType) and strip(pointer.target).size == size
+        assert debug.frames_at(address)[-1].function == name and debug.frames_at(address)[-1].line == line
+    assert len(debug.places_of("inlined.c", 4)) == 2
+    inlined = debug.frames_at(debug.places_of("inlined.c", 4)[0])
+    assert [frame.function for frame in inlined] == ["deep", "middle", "work"]
+    assert {frame.path for frame in inlined} == {str(tmp_path / "inlined.c")}
+
+
+def test_split_debug_information_that_is_not_there_leaves_the_lines(tmp_path: Path) -> None:
     (tmp_path / "inlined.c").write_text(SOURCE)
     subprocess.run(["gcc", "-O2", "-g", "-gsplit-dwarf", "-o", "app", "inlined.c"], cwd=tmp_path, check=True)
+    for split in tmp_path.glob("*.dwo"):
+        split.write_text("no longer")
     file, debug = info(tmp_path / "app")
     work = file.find("work")[0].address
     assert debug.line_at(work) == (str(tmp_path / "inlined.c"), 22) and debug.places_of("inlined.c", 22) == [work]
-    with pytest.raises(FormatError, match=r"types in .*\.dwo .*-gsplit-dwarf"):
+    with pytest.raises(FormatError, match=r"types in .*\.dwo, which is not there"):
         debug.signature_at(work)
 
 

@@ -7,9 +7,11 @@ is not here.
 
 from __future__ import annotations
 
+import os
+
 from probee.errors import FormatError, ProbeeError
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
-from probee.kernel.symbols.dwarfunit import Unit, function_named, inlined_at, name_of, ranges, split_name, value
+from probee.kernel.symbols.dwarfunit import Unit, function_named, inlined_at, name_of, ranges, split_name, text, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,12 +45,14 @@ class SourceFrame:
 class DebugInfo:
     """The debug information of one program or library."""
 
-    __slots__ = ("_aranges", "_dwarf", "_file", "_indexed", "_types", "_unit_list", "name")
+    __slots__ = ("_aranges", "_directories", "_dwarf", "_file", "_indexed", "_path", "_types", "_unit_list", "name")
 
     def __init__(self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "") -> None:
         """Read that of a file, or of its separate debug file; ProbeeError without pyelftools, FormatError without DWARF."""
         self.name = file.name
         self._file = file
+        self._path = f"{prefix}{path}"
+        self._directories = directories
         self._dwarf = _open(file, path, directories, prefix)
         self._unit_list: list[Unit] | None = None
         self._aranges: Any = None
@@ -60,8 +64,18 @@ class DebugInfo:
 
     def _units(self) -> list[Unit]:
         if self._unit_list is None:
-            self._unit_list = [Unit(cu, list(ranges(cu.get_top_DIE(), self._dwarf))) for cu in self._dwarf.iter_CUs()]
+            self._unit_list = [self._unit(cu, list(ranges(cu.get_top_DIE()))) for cu in self._dwarf.iter_CUs()]
         return self._unit_list
+
+    def _unit(self, cu: Any, spans: list[tuple[int, int]]) -> Unit:
+        unit = Unit(cu, spans)
+        other = split_name(cu)
+        if other and cu["version"] >= 5:
+            from probee.kernel.symbols.dwarfsplit import split_unit
+
+            home = text(cu.get_top_DIE(), "DW_AT_comp_dir")
+            unit.body = split_unit(cu, (os.path.join(home, other),), self._path, self._directories) or cu
+        return unit
 
     def _unit_at(self, address: int) -> Unit | None:
         """Return the unit with the code at an address: by .debug_aranges, which compilers may leave out, else by looking."""
@@ -71,7 +85,7 @@ class DebugInfo:
         if offset is None:
             return next((unit for unit in self._units() if unit.holds(address)), None)
         if offset not in self._indexed:
-            self._indexed[offset] = Unit(self._dwarf.get_CU_at(offset), [])
+            self._indexed[offset] = self._unit(self._dwarf.get_CU_at(offset), [])
         return self._indexed[offset]
 
     # -- lines
@@ -93,7 +107,7 @@ class DebugInfo:
         """
 
         def ask() -> list[int]:
-            found: dict[int, int] = {}  # the first address, by the entry of the function that it is in
+            found: dict[tuple[int, int], int] = {}  # the first address, by the entry of the function that it is in
             for unit, row in self._rows_of(file):
                 if row[2] == line and (not column or row[3] == column):
                     function = self._innermost(unit, row[0])
@@ -128,13 +142,13 @@ class DebugInfo:
 
         def ask() -> list[SourceFrame]:
             unit = self._unit_at(address)
-            function = unit.function_at(address, self._dwarf) if unit is not None else None
+            function = unit.function_at(address) if unit is not None else None
             row = unit.row_at(address, self._dwarf) if unit is not None else None
             if unit is None or row is None:
                 return []
             if function is None:  # code that a linker or optimiser made
                 return [SourceFrame("", row[1], row[2], inlined=False)]
-            chain = [function, *inlined_at(function, address, self._dwarf)]
+            chain = [function, *inlined_at(function, address)]
             path, line, found = row[1], row[2], []
             for die in reversed(chain):
                 inlined = die is not function
@@ -160,26 +174,25 @@ class DebugInfo:
             die = None
             if unit is not None:
                 other = split_name(unit.cu)
-                if other:  # its lines are here all the same
-                    message = f"{self.name} has its types in {other} (compiled with -gsplit-dwarf), which probee does not read"
-                    raise FormatError(message)
-                die = unit.function_at(address, self._dwarf) or function_named(unit.cu, name)
+                if other and unit.body is unit.cu:  # its lines are here all the same
+                    raise FormatError(f"{self.name} has its types in {other}, which is not there, or not of DWARF 5")
+                die = unit.function_at(address) or function_named(unit.body, name)
             found: FunctionType | None = self._types.function(die) if die is not None else None
             return found
 
         return self._safely(ask)
 
-    def _innermost(self, unit: Unit, address: int) -> int:
-        """Return the place of the entry of the function, perhaps an inlined one, that an address is in."""
-        die = unit.function_at(address, self._dwarf)
+    def _innermost(self, unit: Unit, address: int) -> tuple[int, int]:
+        """Return (unit, entry) of the function, perhaps an inlined one, that an address is in, by their places."""
+        die = unit.function_at(address)
         if die is None:
             symbol = next((found for table in self._file.tables() if (found := table.at(address)) is not None), None)
-            return -symbol.address if symbol is not None else -address
-        *_, last = die, *inlined_at(die, address, self._dwarf)
-        return int(last.offset)
+            return -1, symbol.address if symbol is not None else address
+        *_, last = die, *inlined_at(die, address)
+        return int(unit.cu.cu_offset), int(last.offset)
 
     def _called_from(self, unit: Unit, die: Any) -> tuple[str, int]:
-        return unit.path(value(die, "DW_AT_call_file"), self._dwarf), value(die, "DW_AT_call_line")
+        return unit.call_path(value(die, "DW_AT_call_file"), self._dwarf), value(die, "DW_AT_call_line")
 
 
 def _translated(name: str, ask: Callable[[], Answer]) -> Answer:

@@ -44,7 +44,7 @@ class DwarfTypes:
 
     def __init__(self, guard: Callable[[Callable[[], Any]], Any]) -> None:
         self._guard = guard
-        self._known: dict[int, CType] = {}
+        self._known: dict[tuple[int, int], CType] = {}
 
     def _later(self, die: Any) -> Callable[[], CType]:
         return lambda: self._guard(lambda: self.of(die))
@@ -65,9 +65,10 @@ class DwarfTypes:
         target = _target(die)
         if target is None:
             return VOID
-        known = self._known.get(target.offset)
+        place = id(target.dwarfinfo), target.offset  # split units count from 0 each
+        known = self._known.get(place)
         if known is None:
-            known = self._known[target.offset] = self._made(target)
+            known = self._known[place] = self._made(target)
         return known
 
     def _made(self, die: Any) -> CType:

@@ -22,10 +22,11 @@ _DEEPEST = 64  # inlined into inlined into …
 class Unit:
     """A compilation unit: `rows` are (address, path, line, column, is_stmt) in order of address, None where code ends."""
 
-    __slots__ = ("_functions", "_paths", "_program", "_rows", "_starts", "cu", "ranges")
+    __slots__ = ("_functions", "_paths", "_program", "_rows", "_starts", "body", "cu", "ranges")
 
     def __init__(self, cu: Any, ranges: list[tuple[int, int]]) -> None:
         self.cu = cu
+        self.body = cu  # the unit with the functions: another one when the information is split
         self.ranges = ranges
         self._program: Any = None
         self._paths: list[str] | None = None
@@ -50,6 +51,14 @@ class Unit:
         at = number if modern else number - 1
         return paths[at] if 0 <= at < len(paths) else ""
 
+    def call_path(self, number: int, dwarf: Any) -> str:
+        """Return a file by the number that an entry gives it: those of a split unit count in a table of their own."""
+        if self.body is self.cu:
+            return self.path(number, dwarf)
+        program = self.body.dwarfinfo.line_program_for_CU(self.body)
+        paths = _paths(program, self.cu) if program is not None else []
+        return paths[number] if 0 <= number < len(paths) else ""
+
     def rows(self, dwarf: Any) -> list[Row | None]:
         if self._rows is None:
             self.paths(dwarf)
@@ -71,10 +80,10 @@ class Unit:
         return rows[at] if at >= 0 else None
 
 
-    def function_at(self, address: int, dwarf: Any) -> Any:
+    def function_at(self, address: int) -> Any:
         """Return the entry of the function whose code is at an address, None where there is none."""
         if self._functions is None:
-            found = [(start, end, die) for die in functions(self.cu) for start, end in ranges(die, dwarf)]
+            found = [(start, end, die) for die in functions(self.body) for start, end in ranges(die)]
             self._functions = sorted(found, key=lambda row: row[0])
         at = bisect_right(self._functions, address, key=lambda row: row[0]) - 1
         return self._functions[at][2] if at >= 0 and address < self._functions[at][1] else None
@@ -134,29 +143,22 @@ def name_of(die: Any) -> str:
     return ""
 
 
-def ranges(die: Any, dwarf: Any) -> Iterator[tuple[int, int]]:
+def ranges(die: Any) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of the code of a unit, function or block."""
     low, high = die.attributes.get("DW_AT_low_pc"), die.attributes.get("DW_AT_high_pc")
     if low is not None and high is not None:
         is_address = high.form in ("DW_FORM_addr", "DW_FORM_addrx") or high.form.startswith("DW_FORM_addrx")
         yield low.value, high.value if is_address else low.value + high.value
     elif "DW_AT_ranges" in die.attributes:
-        lists = dwarf.range_lists()
+        lists, offset = die.dwarfinfo.range_lists(), int(die.attributes["DW_AT_ranges"].value)
         base = low.value if low is not None else value(die.cu.get_top_DIE(), "DW_AT_low_pc")
-        for entry in lists.get_range_list_at_offset(_range_offset(die, lists), cu=die.cu) if lists is not None else ():
+        for entry in lists.get_range_list_at_offset(offset, cu=die.cu) if lists is not None else ():
             if hasattr(entry, "base_address"):
                 base = entry.base_address
             elif getattr(entry, "is_absolute", False):
                 yield entry.begin_offset, entry.end_offset
             else:
                 yield base + entry.begin_offset, base + entry.end_offset
-
-
-def _range_offset(die: Any, lists: Any) -> int:
-    attribute = die.attributes["DW_AT_ranges"]
-    if attribute.form == "DW_FORM_rnglistx":
-        return int(lists.get_range_list_offset(die.cu, attribute.value)) if hasattr(lists, "get_range_list_offset") else 0
-    return int(attribute.value)
 
 
 def split_name(cu: Any) -> str:
@@ -180,10 +182,10 @@ def function_named(cu: Any, name: str) -> Any:
     return next((die for die in functions(cu) if name and text(die, "DW_AT_name") == name), None)
 
 
-def inlined_at(die: Any, address: int, dwarf: Any) -> Iterator[Any]:
+def inlined_at(die: Any, address: int) -> Iterator[Any]:
     """Yield the functions inlined at an address, outermost first."""
     for _ in range(_DEEPEST):
-        inner = _inner_block(die, address, dwarf)
+        inner = _inner_block(die, address)
         if inner is None:
             return
         if inner.tag == "DW_TAG_inlined_subroutine":
@@ -191,14 +193,14 @@ def inlined_at(die: Any, address: int, dwarf: Any) -> Iterator[Any]:
         die = inner
 
 
-def _inner_block(die: Any, address: int, dwarf: Any) -> Any:
+def _inner_block(die: Any, address: int) -> Any:
     for child in die.iter_children():
         if child.tag in ("DW_TAG_inlined_subroutine", "DW_TAG_lexical_block"):
-            spans = list(ranges(child, dwarf))
+            spans = list(ranges(child))
             if any(start <= address < end for start, end in spans):
                 return child
             if not spans and child.tag == "DW_TAG_lexical_block":
-                deeper = _inner_block(child, address, dwarf)
+                deeper = _inner_block(child, address)
                 if deeper is not None:
                     return deeper
     return None
