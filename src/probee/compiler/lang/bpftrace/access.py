@@ -45,10 +45,19 @@ def _struct_field(resolver: Resolver, node: ast.Field, struct: c.StructType, spa
     node.meaning = path
     member = path[-1]
     inner = c.strip(member.type)
+    _refuse_floats(node, inner)
     space = "kernel" if space == "context" else space
     if isinstance(inner, c.ForwardType):
         return t.struct_of(find_struct(resolver.script, inner, node.span), space)
     return t.from_ctype(member.type, space)
+
+
+def _refuse_floats(node: ast.Field, type: c.CType) -> None:
+    while isinstance(type, c.ArrayType):
+        type = c.strip(type.element)
+    if isinstance(type, c.FloatType):
+        message = f"Field '{node.name}' has type '{type.spelling()}': eBPF has no floating-point numbers"
+        raise TypeMismatch(message, node.span)
 
 
 def _unknown_field(node: ast.Field, struct: c.StructType) -> CompileError:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from probee.compiler.lang.bpftrace import ast
 from probee.compiler.lang.bpftrace.cdefinition import CDefinitions, CEnum, CFunction, CMember, CStruct, CTypedef
 from probee.compiler.lang.bpftrace.scope import Script
-from probee.compiler.lang.bpftrace.type import enum_of
+from probee.compiler.lang.bpftrace.type import align_of, enum_of
 from probee.compiler.lang.bpftrace.type_name import named_ctype
 from probee.errors import CompileError
 from probee.model import ctype as c
+
+_FLOATS = {"float": 4, "double": 8, "long double": 16}
 
 
 def define(script: Script, definitions: CDefinitions) -> None:
@@ -73,6 +75,8 @@ def ctype_of(script: Script, name: ast.TypeName) -> c.CType:
         return c.VOID
     if not name.tag and name.name in ("bool", "_Bool"):
         return c.IntType("bool", 1, signed=False, encoding="bool")
+    if not name.tag and name.name in _FLOATS:
+        return c.FloatType(name.name, _FLOATS[name.name])
     return named_ctype(script, name)
 
 
@@ -81,16 +85,6 @@ def _pointee(script: Script, name: ast.TypeName) -> c.CType | Callable[[], c.CTy
     if isinstance(name, ast.NamedType) and name.tag:
         return lambda: named_ctype(script, name, incomplete=True)
     return ctype_of(script, name)
-
-
-def align_of(ctype: c.CType) -> int:
-    """Return the alignment of a type in bytes."""
-    bare = c.strip(ctype)
-    if isinstance(bare, c.ArrayType):
-        return align_of(bare.element)
-    if isinstance(bare, c.StructType):
-        return max((align_of(member.type) for member in bare.members), default=1)
-    return min(max(bare.size, 1), 8)
 
 
 def layout(script: Script, definition: CStruct) -> c.StructType:

@@ -91,11 +91,15 @@ def _dynamic_index(low: Lowerer, node: ast.Index, base: Place, size: int) -> Pla
     b = low.b
     index = low.number(node.index)
     if base.space in ("kernel", "user"):
-        at = b.offset(b.offset(base.base, base.offset), b.mul(index, size))
-        return Place(at, 0, node.type)
+        start = b.offset(base.base, base.offset)
+        if node.operand.type.kind == "array" and node.operand.type.count:
+            return _bounded_index(low, node, b.address(start), index, base.space)
+        return Place(b.offset(start, b.mul(index, size)), 0, node.type)
     if base.space == "context":
-        at = b.add(b.add(b.address(base.base), base.offset), b.mul(index, size))
-        return Place(b.pointer(at, "kernel"), 0, node.type)
+        start = b.add(b.address(base.base), base.offset)
+        if node.operand.type.kind == "array" and node.operand.type.count:
+            return _bounded_index(low, node, start, index, "kernel")
+        return Place(b.pointer(b.add(start, b.mul(index, size)), "kernel"), 0, node.type)
     # memory of ours: out of bounds reads as zero
     count = node.operand.type.count or node.operand.type.size
     result = place.alloca(b, node.type)
@@ -105,13 +109,30 @@ def _dynamic_index(low: Lowerer, node: ast.Index, base: Place, size: int) -> Pla
         place.copy(b, result, Place(at, 0, node.type), padded=True)
 
     def outside() -> None:
-        from probee.compiler.lang.bpftrace.lower_record import warn
-
-        warn(low, "Array access out of bounds. This can lead to unexpected results.", node.span)
+        _warn_of_bounds(low, node)
         place.zero(b, result)
 
     low.diamond(b.compare(op.ULT, index, count), inside, outside)
     return result
+
+
+def _bounded_index(low: Lowerer, node: ast.Index, start: Value, index: Value, space: str) -> Place:
+    """An element of an array in memory that is not ours: out of bounds it is read at address 0, which gives zero."""
+    b, address = low.b, place.alloca(low.b, t.UINT64)
+
+    def outside() -> None:
+        _warn_of_bounds(low, node)
+        place.store(b, address, b.const(0))
+
+    inside = b.compare(op.ULT, index, node.operand.type.count)
+    low.diamond(inside, lambda: place.store(b, address, b.add(start, b.mul(index, node.type.size))), outside)
+    return Place(b.pointer(place.load(b, address), space), 0, node.type)
+
+
+def _warn_of_bounds(low: Lowerer, node: ast.Index) -> None:
+    from probee.compiler.lang.bpftrace.lower_record import warn
+
+    warn(low, "Array access out of bounds. This can lead to unexpected results.", node.span)
 
 
 def _deref_place(low: Lowerer, node: ast.Deref) -> Place:

@@ -76,7 +76,10 @@ def _load(b: Builder, place: Place, size: int) -> Value:
 
 
 def load_bits(b: Builder, place: Place, member: c.Member, bit: int) -> Value:
-    """Return a bit field: `bit` is where it starts, counted from the start of the place's base struct."""
+    """Return a bit field: `bit` is where it starts, counted from the start of the place's base struct.
+
+    It is extended by zeros whatever its type, as in bpftrace.
+    """
     size, start = 8, bit // 8
     for candidate in (1, 2, 4, 8):
         first = bit // (candidate * 8) * candidate
@@ -85,9 +88,7 @@ def load_bits(b: Builder, place: Place, member: c.Member, bit: int) -> Value:
             break
     shift = bit - start * 8
     raw = b.zext(_load(b, Place(place.base, place.offset + start, place.type, place.root, place.path), size), I64)
-    up = b.shl(raw, 64 - shift - member.bit_size)
-    signed = isinstance(c.strip(member.type), c.IntType) and place.type.signed
-    return b.ashr(up, 64 - member.bit_size) if signed else b.lshr(up, 64 - member.bit_size)
+    return b.lshr(b.shl(raw, 64 - shift - member.bit_size), 64 - member.bit_size)
 
 
 def store(b: Builder, place: Place, value: Value) -> None:
@@ -167,12 +168,12 @@ def copy_string(b: Builder, to: Place, source: Place, *, padded: bool) -> None:
     if padded or to.type.size <= LONG:
         zero(b, to)
     result = read_string(b, to, size, address(b, source), source.space)
-    if ours and LONG < source.type.size < CUT and to.type.size >= source.type.size:
+    if 0 < source.type.size < CUT and to.type.size >= source.type.size:
         _copy_last(b, to, source, result)
 
 
 def _copy_last(b: Builder, to: Place, source: Place, result: Value) -> None:
-    """A string that was cut fills its buffer, without a NUL: keep it so."""
+    """A string that fills its memory without a NUL, by its declaration or because it was cut: keep it so."""
     size = source.type.size
     full, end = b.new_block(), b.new_block()
     b.branch(b.compare("eq", result, size), full, end)

@@ -92,8 +92,8 @@ class Ty:
             return max((field.type.align for field in self.fields), default=1)
         if self.kind == "array" and self.element is not None:
             return self.element.align
-        if self.kind == "struct":
-            return 8
+        if self.kind == "struct" and self.ctype is not None:
+            return align_of(self.ctype)
         return min(self.size, 8) or 1
 
     def __str__(self) -> str:
@@ -195,6 +195,26 @@ def tuple_of(types: list[Ty], names: list[str] | None = None) -> Ty:
     return Ty("record" if names else "tuple", -(-offset // align) * align, fields=tuple(fields))
 
 
+def align_of(ctype: c.CType) -> int:
+    """Return the alignment of a C type in bytes; 1 of a packed struct."""
+    bare = c.strip(ctype)
+    if isinstance(bare, c.ArrayType):
+        return align_of(bare.element)
+    if isinstance(bare, c.StructType):
+        return _align_of_struct(bare)
+    return min(max(bare.size, 1), 16 if isinstance(bare, c.FloatType) else 8)
+
+
+def _align_of_struct(struct: c.StructType) -> int:
+    align = 1
+    for member in struct.members:
+        own = align_of(member.type)
+        if not member.bit_size and member.bit_offset % (own * 8):
+            return 1
+        align = max(align, own)
+    return align if struct.size % align == 0 else 1
+
+
 def struct_of(ctype: c.StructType, space: str = "") -> Ty:
     """Return the value type of a C struct or union; pointers in it point into `space`."""
     return Ty("struct", ctype.size, ctype=ctype, name=f"{ctype.kind} {ctype.name}", space=space)
@@ -226,7 +246,7 @@ def from_ctype(ctype: c.CType, space: str) -> Ty:
         element = c.strip(ctype.element)
         if isinstance(element, c.IntType) and element.size == 1 and element.name == "char":
             return string(ctype.count)
-        return array_of(from_ctype(ctype.element, space), ctype.count)
+        return array_of(from_ctype(ctype.element, space), ctype.count) if not isinstance(element, c.FloatType) else NONE
     return NONE
 
 
@@ -327,6 +347,7 @@ def _struct_value(ctype: c.StructType, depth: int = 0) -> ValueType:
                 else:
                     type = value_type(from_ctype(member.type, "kernel"))
                 if member.bit_size:
+                    type.signed = False  # as place.load_bits reads it
                     start = bit // 8 // type.size * type.size if type.size else bit // 8
                     fields.append(Field(member.name, start, type, bit_offset=bit - start * 8, bit_size=member.bit_size))
                 else:

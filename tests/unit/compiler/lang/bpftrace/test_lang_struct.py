@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from script_harness import World, run_script, shared_target
+from probee.errors import TypeMismatch
+from script_harness import World, run, run_script, shared_target
 from target_fixture import offset_of
 
 TASK, PARENT, USER = 0xFFFF_A000_0000_0000, 0xFFFF_A000_0100_0000, 0x7F00_0000_0000
@@ -144,9 +145,9 @@ OWN = [
     (f"(1, *(struct Point *){BOX})", "(1, { .x = 1, .y = -2 })"),
     (f"((struct Bits *){BITS}).a", "5"),
     (f"((struct Bits *){BITS}).b", "9"),
-    (f"((struct Bits *){BITS}).c", "-1"),
+    (f"((struct Bits *){BITS}).c", "15"),  # signed, but extended by zeros
     (f"((struct Bits *){BITS}).wide", "78187493530"),
-    (f"*(struct Bits *){BITS}", "{ .a = 5, .b = 9, .c = -1, .wide = 78187493530 }"),
+    (f"*(struct Bits *){BITS}", "{ .a = 5, .b = 9, .c = 15, .wide = 78187493530 }"),
     (f"((union Both *){BOX}).word", "1"),
     (f"((union Both *){BOX}).bytes[0]", "1"),
     (f"((struct Nested *){NESTED}).number", "131073"),
@@ -196,3 +197,61 @@ def test_what_the_script_defines_wins_over_btf() -> None:
 def test_typeof_names_the_type_of_an_expression() -> None:
     text = f"{PREAMBLE} begin {{ $p = (struct Point *){BOX}; $q = (typeof($p)){BOX}; print($q.y); }}"
     assert run_script(text, script_world()) == "-2\n"
+
+
+OUT_OF_BOUNDS = "Array access out of bounds. This can lead to unexpected results."
+
+
+@pytest.mark.parametrize(("index", "value", "warned"), [(1, "20", False), (4, "0", True), (100, "0", True), (-1, "0", True)])
+def test_an_index_only_known_at_run_time_is_checked(index: int, value: str, warned: bool) -> None:
+    array = b"".join(n.to_bytes(4, "little") for n in (10, 20, 30, 40, 50))
+    script = f"struct A {{ int x[4]; }} begin {{ $i = (int64){index}; $a = uptr((struct A *){USER}); @x = $a.x[$i]; }}"
+    outcome = run(script, World(user={USER: array}))
+    assert outcome.out == f"@x: {value}\n"
+    assert (OUT_OF_BOUNDS in outcome.err) == warned
+
+
+def test_an_array_of_unknown_length_has_no_bounds() -> None:
+    script = f"struct A {{ int n; int x[]; }} begin {{ $i = 2; print(uptr((struct A *){USER}).x[$i]); }}"
+    outcome = run(script, World(user={USER: b"".join(n.to_bytes(4, "little") for n in (1, 10, 20, 30))}))
+    assert (outcome.out, outcome.err) == ("30\n", "")
+
+
+@pytest.mark.parametrize(("memory", "shown"), [(b"hello!", "hello"), (b"hell\0!", "hell"), (b"he\0lo!", "he")])
+def test_characters_of_a_member_need_no_nul(memory: bytes, shown: str) -> None:
+    script = (
+        f"struct F {{ char s[5]; }} begin {{ $s = uptr((struct F *){USER}).s; "
+        'printf("%s|%s|\\n", $s, uptr((struct F *)' + str(USER) + ").s); @[$s] = 1; }"
+    )
+    assert run_script(script, World(user={USER: memory})) == f"{shown}|{shown}|\n@[{shown}]: 1\n"
+
+
+SIZES = [
+    ("struct F { int m; int n; }", 12), ("struct F { char c; }", 5), ("struct F { int m; void *p; }", 24),
+    ("struct __attribute__((packed)) F { char c; int n; }", 9), ("union F { short s[3]; char c; }", 10),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("declaration", "size"), SIZES)
+def test_a_struct_is_aligned_as_its_members(declaration: str, size: int) -> None:
+    kind = declaration.split()[0]
+    tuple = f"((int32)1, *uptr(({kind} F *){USER}))"
+    if size in (5, 9, 10):  # what follows ends at a multiple of the integer's alignment
+        size = -(-size // 4) * 4
+    assert run_script(f"{declaration} begin {{ $t = {tuple}; print(sizeof($t)); }}", World(user={USER: bytes(64)})) == f"{size}\n"
+
+
+FLOATS = "union N { int i; float f; }; struct Foo { int m; union N n; double d; float all[2]; long double wide; };"
+
+
+def test_floating_point_members_keep_their_room_and_print_as_nothing() -> None:
+    memory = bytes((2, 0, 0, 0, 5, 0, 0, 0)) + bytes(64)
+    script = f"{FLOATS} begin {{ print(*uptr((struct Foo *){USER})); print(sizeof(struct Foo)); }}"
+    shown = "{ .m = 2, .n = { .i = 5, .f = null }, .d = null, .all = null, .wide = null }"
+    assert run_script(script, World(user={USER: memory})) == f"{shown}\n48\n"
+
+
+@pytest.mark.parametrize("expression", ["$p.d", "$p.n.f + 1", "$p.all[0]", "$p.wide"])
+def test_floating_point_members_take_no_part_in_expressions(expression: str) -> None:
+    with pytest.raises(TypeMismatch, match="eBPF has no floating-point numbers"):
+        run_script(f"{FLOATS} begin {{ $p = uptr((struct Foo *){USER}); print({expression}); }}")
