@@ -1,6 +1,6 @@
 """Compile time: CPU of compile(text, target) in a warm interpreter for every script here, and the instructions that come out.
 
-    python benchmarks/compile_time.py [--runs N] [--target FILE] [--update] [--check]
+    python benchmarks/compile_time.py [--runs N] [--target FILE] [--update] [--check] [--scripts DIRECTORY]
 
 Two kernels: the one that the unit tests build, small and the same everywhere, and a stock kernel's target file (FILE, or what
 a lab guest wrote into the cache), whose times count.  Instruction counts are compared with baseline.json; --update writes it.
@@ -39,6 +39,8 @@ Counts = dict[str, dict[str, int]]  # script → probe → instructions
 
 def main(argv: list[str]) -> int:
     runs = int(_option(argv, "--runs", "3" if SMALL else "9"))
+    if "--scripts" in argv:
+        return _measure_others(_option(argv, "--scripts", ""), runs, _option(argv, "--target", ""))
     baseline = _read_baseline()
     slow, broken = 0, 0
     for title, make in _targets(_option(argv, "--target", "")):
@@ -122,14 +124,35 @@ def _measure(title: str, make: Callable[[], FileTarget], runs: int, baseline: di
     return slow, broken
 
 
-def _compile(text: str, name: str, make: Callable[[], FileTarget], runs: int) -> tuple[float, dict[str, int]]:
+def _measure_others(directory: str, runs: int, target: str) -> int:
+    """Compile somebody else's scripts for the stock kernel and print each, slowest last, and the median."""
+    title, make = _targets(target)[-1]
+    print(f"{title}: CPU of compile(), median of {runs}")
+    took: list[tuple[float, str]] = []
+    for path in sorted(glob.glob(os.path.join(directory, "*.bt"))):
+        name = os.path.basename(path)
+        with open(path) as file:
+            text = file.read()
+        try:
+            took.append((_compile(text, name, make, runs, unsafe=True)[0], name))
+        except ProbeeError as error:
+            print(f"----           {name}: {str(error).splitlines()[0]}")
+    for ms, name in sorted(took):
+        print(f"{'ok  ' if ms <= BUDGET_MS else 'OVER'}  {ms:5.1f} ms  {name}")
+    print(f"median of {len(took)}: {median([ms for ms, _ in took]):.1f} ms")
+    return 0
+
+
+def _compile(
+    text: str, name: str, make: Callable[[], FileTarget], runs: int, **options: object
+) -> tuple[float, dict[str, int]]:
     """Return the median CPU time in ms, and instructions by probe; the first compile, which imports, does not count."""
     times = []
     for _ in range(runs + 1):
         target = make()
         gc.collect()
         start = time.process_time()
-        spec = compile(text, target, {"name": name})
+        spec = compile(text, target, {"name": name, **options})
         times.append((time.process_time() - start) * 1e3)
     counts: dict[str, int] = {}
     for program in spec.programs:
