@@ -40,7 +40,7 @@ def list_probes(
     `note` is told what is missing and why: a provider that a wildcard covers and this kernel or user has not (without
     `note`, or named alone, that is an error), and a pattern that nothing matches.
     """
-    for part in pattern.split(",") if pattern else [""]:
+    for part in _parts(pattern):
         lines, silent = _part_lines(part.strip(), target, verbose, note, process), True
         for line in lines:
             silent = False
@@ -48,6 +48,18 @@ def list_probes(
         if silent and note is not None and not _without_kprobes(part.strip(), target):
             near = ", ".join(_near(part.strip(), target))
             note(f"nothing matches '{part.strip()}'" + (f". Did you mean: {near}?" if near else ""))
+
+
+def _parts(pattern: str) -> Iterator[str]:
+    """Split at the commas that do not stand in quotes or brackets: a function of C++ may be named with its parameters."""
+    start, depth, quoted = 0, 0, False
+    for at, char in enumerate(pattern):
+        quoted ^= char == '"'
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth <= 0 and not quoted:
+            yield pattern[start:at]
+            start = at + 1
+    yield pattern[start:]
 
 
 def _part_lines(

@@ -53,7 +53,21 @@ def record(probe: Probe, target: Target, span: int = 0) -> list[Field]:
         if function is None:
             raise UnknownName(f"No BTF describes the function {probe.function}.", span)
         return list(_FUNCTIONS[provider](function.type, target.arch))
+    if provider == "usdt":
+        return list(_usdt(probe))
+    if provider in ("uprobe", "uretprobe"):
+        signature = probe.binary.signature(probe.function) if probe.binary is not None and probe.function else None
+        if signature is None:
+            error = UnknownName(f"No debug information describes {probe.name}.", span)
+            error.hint = _NO_DEBUG_INFORMATION
+            raise error
+        return list(_FUNCTIONS[provider](signature, target.arch))
     raise Unsupported(f"{provider} probes have no record with a format", span)
+
+
+_NO_DEBUG_INFORMATION = (
+    "compile it with -g, or install its debug package; reading that needs pyelftools (pip install 'probee[dwarf]')"
+)
 
 
 def _tracepoint(form: TracepointFormat) -> Iterator[Field]:
@@ -103,6 +117,14 @@ def _fexit(function: FunctionType, arch: str) -> Iterator[Field]:
         yield _field("retval", function.result, end, "retval")
 
 
+def _usdt(probe: Probe) -> Iterator[Field]:
+    from probee.probes.userlist import places_of, usdt_rows
+
+    for types, name, where, argument in usdt_rows(places_of(probe)):
+        signed = None if argument.is_float else argument.signed
+        yield Field(name, types, offset=None, size=argument.size, signed=signed, where=f"{name} ({where})")
+
+
 def _field(name: str, type: CType, offset: int | None, where: str) -> Field:
     return Field(name, type.spelling(), offset=offset, size=size_of(type), signed=_signed(type), where=where)
 
@@ -114,7 +136,10 @@ def _signed(type: CType) -> bool | None:
     return plain.signed if isinstance(plain, IntType | EnumType) else None
 
 
-_FUNCTIONS = {"kprobe": _kprobe, "kretprobe": _kretprobe, "fentry": _context_words, "fexit": _fexit}
+_FUNCTIONS = {
+    "kprobe": _kprobe, "kretprobe": _kretprobe, "uprobe": _kprobe, "uretprobe": _kretprobe, "fentry": _context_words,
+    "fexit": _fexit,
+}  # fmt: skip
 
 
 def table(fields: Iterable[Field]) -> Iterator[str]:

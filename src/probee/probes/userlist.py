@@ -64,9 +64,7 @@ def list_of_script(probe: Probe, target: Target) -> Iterator[Entry]:
     binary, provider = probe.binary, probe.provider.name
     assert binary is not None  # a concrete probe
     if provider == "usdt":
-        name = (probe.namespace, probe.event)
-        places = [place for place in binary.usdt_probes() if (place.provider, place.name) == name]
-        yield f"{probe.path}:{probe.namespace}:{probe.event}", _arguments_of(places)
+        yield f"{probe.path}:{probe.namespace}:{probe.event}", _arguments_of(places_of(probe))
     elif probe.function:
         shown = f"{probe.language}:{shown_name(binary, probe.function)}" if probe.language else probe.function
         yield f"{probe.path}:{shown}", _signature_of(provider, binary, probe.function, target)
@@ -125,19 +123,31 @@ def _arguments_of(places: list[UsdtPlace]) -> Callable[[], Iterable[str]]:
 def usdt_arguments(places: list[UsdtPlace]) -> list[str]:
     """Return a line for each argument: type, name, and where it is found, at each place that has it elsewhere."""
     try:
-        rows = [place.arguments() for place in places]
+        return [f"{types} {name}    ({where})" for types, name, where, _ in usdt_rows(places)]
     except ProbeeError as error:
         return [str(error).partition("\n")[0]]
-    lines = []
-    for number in range(max(map(len, rows))):
+
+
+def usdt_rows(places: list[UsdtPlace]) -> list[tuple[str, str, str, UsdtArgument]]:
+    """Return (types, name, operands, the argument at the first place) for each argument; FormatError if one cannot be read."""
+    rows = [place.arguments() for place in places]
+    found = []
+    for number in range(max(map(len, rows), default=0)):
         arguments = [row[number] for row in rows if number < len(row)]
         types = " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
         where = " or ".join(dict.fromkeys(argument.text.rpartition("@")[2] for argument in arguments))
-        lines.append(f"{types} arg{number}    ({where})")
-    return lines
+        found.append((types, f"arg{number}", where, arguments[0]))
+    return found
 
 
 def _type(argument: UsdtArgument) -> str:
     if argument.is_float:
         return _FLOATS.get(argument.size, f"float{8 * argument.size}")
     return f"{'' if argument.signed else 'u'}int{8 * argument.size}"
+
+
+def places_of(probe: Probe) -> list[UsdtPlace]:
+    """Return the places of a concrete USDT probe."""
+    assert probe.binary is not None  # a concrete probe
+    name = (probe.namespace, probe.event)
+    return [place for place in probe.binary.usdt_probes() if (place.provider, place.name) == name]

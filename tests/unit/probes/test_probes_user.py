@@ -15,6 +15,7 @@ from probee.kernel.symbols.demangle import demangle
 from probee.probes.list import list_probe, list_probes
 from probee.probes.match import expand
 from probee.probes.parse import parse
+from probee.probes.record import Field, record
 from probee.probes.user import several_found
 
 CPP = ("_ZN2ns1fEi", "_ZN2ns1fEic", "_ZN2ns1fEi.cold", "_Z4freev", "_ZN12_GLOBAL__N_16hiddenEv", "main", "free_c")
@@ -141,6 +142,7 @@ def test_a_pattern_without_the_language_means_symbols(here: FileTarget) -> None:
 def test_functions_of_cpp_are_listed_so_that_they_can_be_attached(here: FileTarget) -> None:
     expected = ['uprobe:./cxx:cpp:"ns::f(int)"', 'uprobe:./cxx:cpp:"ns::f(int, char)"']
     assert list(list_probes("uprobe:./cxx:cpp:ns::*", here)) == expected
+    assert list(list_probes(",".join(expected), here)) == expected
     assert list(list_probes("uprobe:./cxx:ns::f", here)) == ["uprobe:./cxx:_ZN2ns1fEi", "uprobe:./cxx:_ZN2ns1fEic"]
     (probe,) = parse(["uprobe", "./cxx", "cpp", "ns::f"])
     lines = [line for found in expand(probe, here) for line in list_probe(found, here)]
@@ -185,3 +187,26 @@ def test_a_name_found_several_times_on_path_means_the_first_and_says_so(
     assert several_found(probe, here) == expected
     for clear in (["uprobe", f"{directories[0]}/tool", "work"], ["uprobe", "to*l", "work"], ["uprobe", "nothing", "work"]):
         assert several_found(parse(clear)[0], here) == ""
+
+
+def test_the_record_of_a_usdt_probe_is_its_arguments(here: FileTarget) -> None:
+    (probe,) = expand(parse(["usdt", "./one", "start"])[0], here)
+    rows = [(f.name, f.type, f.offset, f.size, f.signed, f.where) for f in record(probe, here)]
+    assert rows == [
+        ("arg0", "int32", None, 4, True, "arg0 (%edi or $5)"), ("arg1", "uint64", None, 8, False, "arg1 (%rsi)"),
+    ]  # fmt: skip
+
+
+def test_the_record_of_a_function_is_what_debug_information_says(here: FileTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    (probe,) = expand(parse(["uprobe", "./one", "work"])[0], here)
+    with pytest.raises(UnknownName, match=r"No debug information describes uprobe:\./one:work\."):
+        record(probe, here)
+    (kernel,) = parse(["kprobe", "vfs_open"])
+    found = here.function("vfs_open")
+    assert found is not None
+    monkeypatch.setattr(type(probe.binary), "signature", lambda binary, name: found.type)
+    assert [vars_of(field) for field in record(probe, here)] == [vars_of(field) for field in record(kernel, here)]
+
+
+def vars_of(field: Field) -> tuple[object, ...]:
+    return tuple(getattr(field, name) for name in Field.__slots__)
