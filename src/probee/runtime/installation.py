@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from probee.errors import AttachError
+from probee.errors import AttachError, VerifierError
 from probee.model.event import Problem
-from probee.model.spec import LinkSpec, MapSpec, MapType, ObjectSpec
+from probee.model.spec import LinkSpec, MapSpec, MapType, ObjectSpec, ProgramSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,13 +79,26 @@ class Installation:
         btf = self._load_btf()
         try:
             for spec in self.spec.programs:
-                self.programs[spec.name] = load(
-                    spec, self.spec, self.maps, constants, btf_fd=btf.fd if btf else 0, find_btf=self._find_btf,
-                    log_size=self._log_size if self._log_size < LOG_BYTES else 0,
-                )  # fmt: skip
+                try:
+                    self.programs[spec.name] = load(
+                        spec, self.spec, self.maps, constants, btf_fd=btf.fd if btf else 0, find_btf=self._find_btf,
+                        log_size=self._log_size if self._log_size < LOG_BYTES else 0,
+                    )  # fmt: skip
+                except VerifierError as error:
+                    if not spec.attach_target or error.insn >= 0:
+                        raise
+                    self._not_bound(spec, error)
         finally:
             if btf:
                 btf.close()
+
+    def _not_bound(self, spec: ProgramSpec, error: VerifierError) -> None:
+        """Deal with a program that is in order but not for its target: a function that BTF has and that cannot be traced."""
+        words = [line for line in error.log.splitlines() if line.strip() and not line.startswith("processed ")]
+        cause = words[0] if words else "the kernel does not let programs be attached to it"
+        for link in self.spec.links:
+            if link.program == spec.name:
+                self._missing(link, AttachError(link.probe, f"Unable to attach probe: {link.probe}: {cause}"))
 
     def _load_btf(self) -> Any:
         if not self.spec.btf or not self.spec.programs:
@@ -101,13 +114,14 @@ class Installation:
         AttachError when one cannot be that must, or when none could.
         """
         self._pid = pid
-        declared = [link for link in self.spec.links if link.kind not in RUN_BY_US]
+        wanted = [link for link in self.spec.links if link.kind not in RUN_BY_US]
+        declared = [link for link in wanted if link.program in self.programs]
         for link in [link for link in declared if link.kind in IN_ORDER]:
             self._attach(link)
         for link in reversed([link for link in declared if link.kind not in IN_ORDER]):
             self._attach(link)
-        self.probe_count += len(self.spec.links) - len(declared)
-        if declared and not self.probe_count:  # begin and end count: a script whose other probes may be missing goes on
+        self.probe_count += len(self.spec.links) - len(wanted)
+        if wanted and not self.probe_count:  # begin and end count: a script whose other probes may be missing goes on
             raise AttachError("", "Attachment failed for all probes.")
         left_out = self.spec.options.get("left_out")
         if left_out and not self.spec.links:
@@ -147,6 +161,14 @@ class Installation:
     def of_kind(self, kind: str) -> list[LinkSpec]:
         """Return the links of a kind."""
         return [link for link in self.spec.links if link.kind == kind]
+
+    def pinned(self) -> list[str]:
+        """Return the paths of iterators that stay when we go."""
+        if not self.of_kind("iter"):
+            return []
+        from probee.kernel.links.iter import pin_path
+
+        return [path for link in self.links if link.spec.kind == "iter" and (path := pin_path(link.spec))]
 
     # -- going
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 from probee.errors import Source
 from probee.kernel.lookup import KernelLookup
-from probee.model.event import Attached, Event, MapsAtExit, Problem
+from probee.model.event import Attached, Event, MapsAtExit, Problem, Text
 from probee.model.loss import Loss
 from probee.model.snapshot import MapSnapshot
 from probee.model.spec import ObjectSpec
@@ -209,7 +209,8 @@ class Session:
     def greeting(self) -> list[Event]:
         """Return what is told first: probes that were skipped, and how many are attached."""
         count: list[Event] = [] if self.mode else [Attached(self.installed.probe_count)]
-        return [*self.installed.problems, *count]
+        pinned = [Text("pin", f"Program pinned to {path}\n") for path in self.installed.pinned()]
+        return [*self.installed.problems, *count, *pinned]
 
     @property
     def mode(self) -> str:

@@ -46,7 +46,6 @@ EXPANSIONS = [
     ("fentry:vfs_read", ["fentry:vmlinux:vfs_read"]),
     ("fentry:demo_open", ["fentry:demo_mod:demo_open"]),
     ("fexit:vfs_re*", ["fexit:vmlinux:vfs_read"]),  # the untyped one has no arguments to give
-    ("fentry:bpf:prog", ["fentry:bpf:prog"]),
     ("iter:task", ["iter:task"]),
     ("interval:s:1", ["interval:s:1"]),
     ("begin", ["begin"]),
@@ -167,3 +166,28 @@ def test_a_kernel_without_kprobes_is_the_reason_and_no_name_is_suggested(
         with pytest.raises(UnknownName) as caught:
             expand(one(text), target)
         assert caught.value.hint.startswith("this kernel has no function that could be probed")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fentry:bpf:work", ["fentry:bpf:7:work", "fentry:bpf:9:work"]),
+        ("fentry:bpf:9:work", ["fentry:bpf:9:work"]),
+        ("fexit:bpf:*:w*", ["fexit:bpf:9:walk", "fexit:bpf:7:work", "fexit:bpf:9:work"]),
+        ("fentry:bpf:8:work", None),
+    ],
+)
+def test_functions_of_bpf_programs_are_found_by_name_and_id(text: str, expected: list[str] | None) -> None:
+    from target_fixture import target_image
+
+    class Loaded(FileTarget):
+        def bpf_functions(self) -> list[tuple[int, str]]:
+            return [(7, "work"), (9, "walk"), (9, "work")]
+
+    (probe,) = parse(text.split(":"))
+    target = Loaded(encode_image(target_image()))
+    if expected is None:
+        with pytest.raises(UnknownName, match="No matches for fentry bpf:work"):
+            expand(probe, target)
+    else:
+        assert [found.name for found in expand(probe, target)] == expected

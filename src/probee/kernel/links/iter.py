@@ -18,6 +18,7 @@ from probee.kernel.syscalls.link import iter_create, iter_link, pin
 from probee.model.spec import LinkSpec
 
 _PIECE = 1 << 16
+_EBADF = 9
 _OF_TASKS = "task"  # how the names of iterators begin that can be restricted to a process
 
 
@@ -36,10 +37,16 @@ def attach_iter(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
     link = Link(spec, program)
     link.own_bpf_link(result)
     link.targets = 1
-    path = str(spec.parameters.get("pin") or "")
+    path = pin_path(spec)
     if path:
         _pin(link, result, path)
     return link
+
+
+def pin_path(spec: LinkSpec) -> str:
+    """Return where an iterator is pinned: a name alone is one in the BPF file system; "" if it is not."""
+    path = str(spec.parameters.get("pin") or "")
+    return os.path.join("/sys/fs/bpf", path) if path else ""
 
 
 def _pin(link: Link, fd: int, path: str) -> None:
@@ -80,7 +87,11 @@ def read_piece(fd: int) -> bytes | None:
 
 
 _RESTRICTED = "the program was not loaded for an iterator, or this kernel cannot restrict it to a process"
-_CAUSES = {E2BIG: _RESTRICTED, EINVAL: _RESTRICTED}
+_CAUSES = {
+    E2BIG: _RESTRICTED,
+    _EBADF: "this one walks over the contents of one map or socket, and there is no way to say which",
+    EINVAL: _RESTRICTED,
+}
 _PIN_CAUSES = {
     EEXIST: "{path} exists: remove it first",
     EINVAL: "{path} is not in a BPF file system; try /sys/fs/bpf/NAME",

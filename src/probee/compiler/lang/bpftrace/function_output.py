@@ -59,6 +59,11 @@ def _lower_format(low: Lowerer, node: ast.Call, target: Place | None) -> None:
     else:
         assert isinstance(first.meaning, Known) and isinstance(first.meaning.value, bytes)
         text = first.meaning.value
+    if low.pinned and node.name == "printf":
+        from probee.compiler.lang.bpftrace.seqprint import lower_printf
+
+        lower_printf(low, node, text.decode("utf-8", "surrogateescape"))
+        return
     fields = fields_of(low, node.args[1:])
     emit(low, node.name, text.decode("utf-8", "surrogateescape"), fields, span=node.span)
 

@@ -50,6 +50,11 @@ class Lowerer:
         self.walked: Value | None = None  # in an iterator: what it walks over, known not to be null
         self.always_zero = False  # whatever the script returns, the program's result is 0
 
+    @property
+    def pinned(self) -> bool:
+        """True in an iterator that stays when the session is over."""
+        return self.instance.returns is None and bool(self.instance.point.pin)
+
     def nested(self, function: Function) -> Lowerer:
         """Return a lowerer for a callback of this function; the context of the program is out of its reach."""
         inner = Lowerer(self.script, self.unit, self.instance, function)

@@ -241,6 +241,7 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options, a
     function = Function(name, (pointer("context"),), I64, span=instance.probe.span)
     low = Lowerer(script, unit, instance, function)
     add_runtime_maps(low)
+    first_action = len(unit.actions)
     filtered = options.has_pid and instance.provider in PID_FILTERED
     if at_return is not None:
         lower_pair(low, at_return, filtered=filtered)
@@ -250,6 +251,10 @@ def _program(script: Script, unit: Unit, instance: Instance, options: Options, a
         if instance.provider == "iter":
             leave_at_end(low)
         low.body()
+    if low.pinned:
+        from probee.compiler.lang.bpftrace.seqprint import refuse_others
+
+        refuse_others(low, first_action)
     functions = [function, *low.callbacks]
     if options.warning_level == VERBOSE:
         from probee.compiler.lang.bpftrace.watch import watch_reads
