@@ -16,6 +16,7 @@ USAGE: probee formats [-f text|json] [--target FILE | --btf FILE] PROBE...
 
     probee formats tracepoint:syscalls:sys_enter_read     the record's fields, as the kernel's format file has them
     probee formats kprobe:arp_create                      a function's arguments: registers and stack slots
+    probee formats 'usdt:/usr/bin/python3:*'              what a program's own probes pass; uprobe:./x:f where it has DWARF
     probee formats 'tracepoint:sched:*'                   one table per probe; * stands for any text
     probee formats -f json rawtracepoint:sched_switch     one JSON object per probe
 """

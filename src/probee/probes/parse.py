@@ -118,7 +118,7 @@ def _named(probe: Probe, arguments: list[str]) -> None:
 
 
 def _function_and_offset(probe: Probe, text: str, *, offset_allowed: bool) -> None:
-    name, plus, offset = text.partition("+")
+    name, plus, offset = text.partition("+") if "operator" not in text and "(" not in text else (text, "", "")
     if plus:
         if not offset_allowed:
             raise ValueError("Offset not allowed")

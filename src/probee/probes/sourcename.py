@@ -30,7 +30,7 @@ def functions_called(binary: Binary, wanted: str, language: str = "") -> list[st
         return _by_source_name(binary, binary.function_names(), wanted)
     matches, names = compile_glob(wanted), list(binary.function_names())
     found = [name for name in names if matches(name)]
-    if language == CPP or "::" in wanted or _has_parameters(wanted):
+    if language == CPP or any(mark in wanted for mark in ("::", "(", "<", "~")):
         found += _by_source_name(binary, names, wanted)
     return sorted(set(found))
 
@@ -48,13 +48,25 @@ def _by_source_name(binary: Binary, names: Iterable[str], wanted: str) -> list[s
         if not symbol.startswith(_MANGLED) or any(word not in symbol for word in words) or any(p in symbol for p in _PIECES):
             continue
         name = binary.source_name(symbol, parameters=whole)
-        if name != symbol and matches(_compact(name)):
+        if name != symbol and (matches(_compact(name)) or matches(_compact(_without_result(name)))):
             found.append(symbol)
     return sorted(found)
 
 
 def _has_parameters(wanted: str) -> bool:
     return "(" in wanted.replace("(anonymous namespace)", "").replace("operator()", "")
+
+
+def _without_result(name: str) -> str:
+    """Return `f<int>` of `int f<int>`: functions that templates made are shown with the type that they return."""
+    depth, start = 0, 0
+    for at, char in enumerate(name):
+        if char == "(" and not depth and not name.startswith("(anonymous namespace)", at):
+            break
+        depth += (char in "<(") - (char in ">)")
+        if char == " " and not depth:
+            start = at + 1
+    return name[start:]
 
 
 def _compact(name: str) -> str:
@@ -65,6 +77,7 @@ def _compact(name: str) -> str:
 def _identifiers(wanted: str) -> list[str]:
     """Return the words of a name or pattern that must stand in a mangled name as they are."""
     end = min((at for at in (wanted.find("("), wanted.find("<")) if at > 0), default=len(wanted))
-    words = "".join(char if char.isalnum() or char == "_" else " " for char in wanted[:end]).split()
+    name = wanted[:end].rpartition(" ")[2]  # before it is what the function returns
+    words = "".join(char if char.isalnum() or char == "_" else " " for char in name).split()
     return [word for word in words if word.isascii() and word not in _ABBREVIATED and not word[0].isdigit()]
 

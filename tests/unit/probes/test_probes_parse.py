@@ -55,6 +55,7 @@ CANONICAL = [
     ("w:0x1000:8:w", "watchpoint:4096:8:w"),
     ("u:/bin/sh:main", "uprobe:/bin/sh:main"),
     ("uprobe:/bin/sh:main+4", "uprobe:/bin/sh:main+4"),
+    ("uprobe:/bin/sh:cpp:operator+(N)", "uprobe:/bin/sh:cpp:operator+(N)"),
     ("uprobe::f", "uprobe:f"),
     ("uretprobe:f", "uretprobe:f"),
     ("uprobe:/bin/sh:cpp:f(int, char)", "uprobe:/bin/sh:cpp:f(int, char)"),

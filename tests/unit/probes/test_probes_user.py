@@ -18,7 +18,8 @@ from probee.probes.parse import parse
 from probee.probes.record import Field, record
 from probee.probes.user import several_found
 
-CPP = ("_ZN2ns1fEi", "_ZN2ns1fEic", "_ZN2ns1fEi.cold", "_Z4freev", "_ZN12_GLOBAL__N_16hiddenEv", "main", "free_c")
+CPP = ("_ZN2ns1fEi", "_ZN2ns1fEic", "_ZN2ns1fEi.cold", "_Z4freev", "_ZN12_GLOBAL__N_16hiddenEv", "main", "free_c",
+       "_Z2twIiET_S0_", "_Z2twIlET_S0_", "_ZNK1NplERKS_")  # fmt: skip
 
 
 def program(path: Path, names: tuple[str, ...] = (), usdt: tuple[tuple[str, str, int, str], ...] = ()) -> str:
@@ -124,6 +125,10 @@ needs_cpp = pytest.mark.skipif(demangle("_Z4freev") != "free()", reason="no C++ 
         ("ns::*", ["_ZN2ns1fEi", "_ZN2ns1fEic"]),
         ("free", ["_Z4freev"]),
         ("(anonymous namespace)::hidden", ["_ZN12_GLOBAL__N_16hiddenEv"]),
+        ("tw<int>", ["_Z2twIiET_S0_"]),
+        ("long tw<long>(long)", ["_Z2twIlET_S0_"]),
+        ("tw<*", ["_Z2twIiET_S0_", "_Z2twIlET_S0_"]),
+        ("N::operator+", ["_ZNK1NplERKS_"]),
         ("main", ["main"]),
         ("_ZN2ns1fEi", ["_ZN2ns1fEi"]),
     ],
