@@ -25,9 +25,10 @@ _PIECES = (".cold", ".part.")  # pieces of functions, which are no functions of 
 def functions_called(binary: Binary, wanted: str, language: str = "") -> list[str]:
     """Return the symbols of the functions that a name or pattern means, sorted; without `language`, a symbol comes first."""
     if not has_wildcard(wanted):
-        if binary.function_size(wanted) is not None:
-            return [wanted]
-        return _by_source_name(binary, binary.function_names(), wanted)
+        symbol = [wanted] if binary.function_size(wanted) is not None else []
+        if symbol and language != CPP:
+            return symbol
+        return sorted({*symbol, *_by_source_name(binary, binary.function_names(), wanted)})
     matches, names = compile_glob(wanted), list(binary.function_names())
     found = [name for name in names if matches(name)]
     if language == CPP or any(mark in wanted for mark in ("::", "(", "<", "~")):
@@ -77,7 +78,7 @@ def _compact(name: str) -> str:
 def _identifiers(wanted: str) -> list[str]:
     """Return the words of a name or pattern that must stand in a mangled name as they are."""
     end = min((at for at in (wanted.find("("), wanted.find("<")) if at > 0), default=len(wanted))
-    name = wanted[:end].rpartition(" ")[2]  # before it is what the function returns
+    name = wanted[:end].partition("operator")[0].rpartition(" ")[2]  # before the blank is what the function returns
     words = "".join(char if char.isalnum() or char == "_" else " " for char in name).split()
     return [word for word in words if word.isascii() and word not in _ABBREVIATED and not word[0].isdigit()]
 

@@ -19,7 +19,7 @@ from probee.probes.record import Field, record
 from probee.probes.user import several_found
 
 CPP = ("_ZN2ns1fEi", "_ZN2ns1fEic", "_ZN2ns1fEi.cold", "_Z4freev", "_ZN12_GLOBAL__N_16hiddenEv", "main", "free_c",
-       "_Z2twIiET_S0_", "_Z2twIlET_S0_", "_ZNK1NplERKS_")  # fmt: skip
+       "_Z2twIiET_S0_", "_Z2twIlET_S0_", "_ZNK1NplERKS_", "_ZNK1NcviEv")  # fmt: skip
 
 
 def program(path: Path, names: tuple[str, ...] = (), usdt: tuple[tuple[str, str, int, str], ...] = ()) -> str:
@@ -129,6 +129,7 @@ needs_cpp = pytest.mark.skipif(demangle("_Z4freev") != "free()", reason="no C++ 
         ("long tw<long>(long)", ["_Z2twIlET_S0_"]),
         ("tw<*", ["_Z2twIiET_S0_", "_Z2twIlET_S0_"]),
         ("N::operator+", ["_ZNK1NplERKS_"]),
+        ("N::operator int", ["_ZNK1NcviEv"]),
         ("main", ["main"]),
         ("_ZN2ns1fEi", ["_ZN2ns1fEi"]),
     ],
@@ -136,6 +137,13 @@ needs_cpp = pytest.mark.skipif(demangle("_Z4freev") != "free()", reason="no C++ 
 def test_functions_of_cpp_go_by_the_names_in_their_source(name: str, symbols: list[str], here: FileTarget) -> None:
     assert expanded(["uprobe", "./cxx", "cpp", name], here) == symbols
     assert expanded(["uprobe", "./cxx", name], here) == symbols
+
+
+@needs_cpp
+def test_a_name_may_be_a_symbol_and_an_overload_in_cpp(here: FileTarget, tmp_path: Path) -> None:
+    program(tmp_path / "both", ("free", "_Z4freev"))
+    assert expanded(["uprobe", "./both", "cpp", "free"], here) == ["_Z4freev", "free"]
+    assert expanded(["uprobe", "./both", "free"], here) == ["free"]
 
 
 def test_a_pattern_without_the_language_means_symbols(here: FileTarget) -> None:
