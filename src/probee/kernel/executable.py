@@ -48,6 +48,29 @@ class Executable(Binary):
     def has_code_at(self, address: int) -> bool:
         return self.module().symbol_at(address) is not None
 
+    def function_address(self, name: str) -> int | None:
+        found = {symbol.address for symbol in self.module().find(name) if symbol.is_function}
+        return found.pop() if len(found) == 1 else None
+
+    def symbol(self, name: str) -> tuple[int, int] | None:
+        from probee.formats.elf.symbol import FILE, SECTION, TLS
+
+        found = (each for each in self.module().find(name) if each.type not in (FILE, SECTION, TLS))
+        return next(((each.address, each.size) for each in found), None)
+
+    def address(self, offset: int) -> int | None:
+        return self.module().file.address(offset)
+
+    @property
+    def is_fixed(self) -> bool:
+        from probee.formats.elf.read import EXECUTABLE
+
+        return self.module().file.type == EXECUTABLE
+
+    @property
+    def inode(self) -> int:
+        return os.stat(self.path).st_ino
+
     def source_name(self, function: str, *, parameters: bool = True) -> str:
         from probee.kernel.symbols.demangle import demangle, without_arguments
 

@@ -89,6 +89,28 @@ class Binary:
         """Return whether a symbol covers an address, as the linker counts."""
         raise NotImplementedError
 
+    def function_address(self, name: str) -> int | None:
+        """Return a function's address, as the linker counts; None when there is no such function, or more than one."""
+        raise NotImplementedError
+
+    def symbol(self, name: str) -> tuple[int, int] | None:
+        """Return address and size of what a symbol names, as the linker counts; None when there is no such symbol."""
+        raise NotImplementedError
+
+    def address(self, offset: int) -> int | None:
+        """Return the address that a byte of the file gets, as the linker counts; None when it is not loaded."""
+        raise NotImplementedError
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is always loaded where the linker wanted it."""
+        raise NotImplementedError
+
+    @property
+    def inode(self) -> int:
+        """The number of the file's inode."""
+        raise NotImplementedError
+
     def source_name(self, function: str, *, parameters: bool = True) -> str:
         """Return what a function is called in its source (C++, Rust), with its parameters or without; else its own name."""
         return function

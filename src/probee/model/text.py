@@ -7,7 +7,7 @@ Maps, histograms and time series are several lines long and are outputs' work.
 
 from __future__ import annotations
 
-from probee.model.value import StackValue, ValueType
+from probee.model.value import CHARACTERS, StackValue, ValueType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def text_form(type: ValueType, *, trailer: str = "..") -> Text:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind == "string":
-        return _string_form(type.size, trailer)
+        return _string_form(type.size, "" if type.mode == CHARACTERS else trailer)
     if kind == "enum":
         table, unknown = type.table or {}, type.mode
         return lambda value: table.get(value) or unknown or str(value)

@@ -8,7 +8,7 @@ The compiler writes them into the ObjectSpec, the runtime decodes by them, the o
     bool       size                                  bool
     enum       size, signed, table {value: name}     int (shown by name; with a mode, as text, which `mode` is for all others)
     pointer    size                                  int (shown in hex)
-    string     size (bytes incl. NUL)                bytes up to the NUL; see STRING_FULL
+    string     size (bytes incl. NUL)                bytes up to the NUL; see CHARACTERS
     buffer     size (4-byte length, then data)       bytes
     array      size, element, count                  list
     tuple      size, fields                          tuple
@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+CHARACTERS = "characters"  # mode of a string that may fill its memory, as an array of C's: it has not been cut then
 MODES = ("bpftrace", "perf", "raw", "build_id")  # of stacks
 
 

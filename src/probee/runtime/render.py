@@ -11,6 +11,7 @@ from struct import Struct
 
 from probee.model.event import Printf
 from probee.model.printf import Conversion, Format, compile_format, convert, direct, parse_format
+from probee.model.value import CHARACTERS
 from probee.runtime.decode import Layout, converter, raw_code, record_decoder
 from probee.runtime.ring import HEADER_BYTES
 
@@ -89,7 +90,7 @@ def _argument(
         return code, spec, f"v{index}"
     to_value, to_text = converter(type, resolver), convert(conversion, type, trailer=trailer)
     if type.kind == "string" and conversion.specifier == "s" and not conversion.zero:
-        to_value, to_text = None, _string_text(type.size, trailer)
+        to_value, to_text = None, _string_text(type.size, "" if type.mode == CHARACTERS else trailer)
         spec = f"%{'-' if conversion.left else ''}{conversion.width or ''}s"
     name = f"c{index}"
     namespace[name] = to_text if to_value is None else _composed(to_value, to_text)

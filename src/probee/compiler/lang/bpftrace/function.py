@@ -26,6 +26,7 @@ from probee.compiler.lang.bpftrace import (
     function_read,
     function_string,
     function_time,
+    function_user,
     subprogram,
 )
 from probee.compiler.lang.bpftrace.lower import Lowerer
@@ -49,7 +50,7 @@ class Function:
 
 _ROOMS = (
     function_output, function_read, function_string, function_map, function_address, function_network, function_time,
-    function_process, function_option, function_comptime, function_debug, function_kernel,
+    function_process, function_option, function_comptime, function_debug, function_kernel, function_user,
 )  # fmt: skip
 FUNCTIONS: dict[str, Function] = {
     name: Function(check, lower)

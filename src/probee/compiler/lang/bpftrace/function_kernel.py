@@ -24,7 +24,6 @@ from probee.model import ctype as c
 TASK_FROM_PID = "bpf_task_from_pid"
 NAME_SIZE = 64  # bytes of comm(pid)'s result
 TYPED = ("fentry", "fexit", "iter", "rawtracepoint")  # probes whose arguments the verifier knows the types of
-USER = ("uprobe", "uretprobe", "usdt")
 
 
 # -- kernel functions
@@ -174,14 +173,7 @@ def _check_packet(resolver: Resolver, node: ast.Call) -> Ty:
     raise Unsupported("skboutput() is not supported yet: packets are not written to files", node.span)
 
 
-# -- what is only for probes in user space, and what does nothing
-
-
-def _check_user(resolver: Resolver, node: ast.Call) -> Ty:
-    if resolver.instance.provider not in USER:
-        message = f"{node.name} can not be used for this probetype: {_probetype(resolver)}"
-        raise CompileError(message, node.span)
-    raise Unsupported(f"{node.name}() is not supported yet", node.span)
+# -- what is not here, and what does nothing
 
 
 def _check_dwarf(resolver: Resolver, node: ast.Call) -> Ty:
@@ -207,10 +199,6 @@ TABLE = {
     "path": (_check_path, _lower_path),
     "socket_cookie": (_check_cookie, _lower_cookie),
     "skboutput": (_check_packet, _nothing),
-    "uaddr": (_check_user, _nothing),
-    "usdt_arg": (_check_user, _nothing),
-    "elf_is_exe": (_check_user, _nothing),
-    "elf_info": (_check_user, _nothing),
     "dw_ustack": (_check_dwarf, _nothing),
     "unwatch": (_check_unwatch, _nothing),
 }

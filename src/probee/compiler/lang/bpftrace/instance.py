@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TRIALS = ("test", "bench")
 TYPED_CALLS = {"socket_cookie", "skboutput"}
+PER_PLACE = {"uaddr", "elf_is_exe", "elf_info"}  # calls whose value depends on the program, or on the place in it
 TRAMPOLINES = ("fentry", "fexit")  # their programs are loaded for one function each
 
 
@@ -135,6 +136,8 @@ def _groups(
         from probee.compiler.lang.bpftrace.usdt import group_places
 
         places = group_places(matches, by_match=apart, by_arguments=_uses_arguments(probe))
+        if _mentions(probe, PER_PLACE):
+            places = [[each] for group in places for each in group]
         return [list(dict.fromkeys(match for match, _ in group)) for group in places], places
     groups = [[match] for match in matches] if apart or len(matches) == 1 else [matches]
     return groups, [[] for _ in groups]
@@ -143,8 +146,8 @@ def _groups(
 def _uses_arguments(probe: ast.Probe) -> bool:
     """Return whether a probe reads arg0, arg1 …"""
     roots = [probe.body] if probe.predicate is None else [probe.predicate, probe.body]
-    names = [node.name for root in roots for node in ast.walk(root) if isinstance(node, ast.Identifier)]
-    return any(name.startswith("arg") and name[3:].isdecimal() for name in names)
+    names = [node.name for root in roots for node in ast.walk(root) if isinstance(node, (ast.Identifier, ast.Call))]
+    return any(name == "usdt_arg" or (name.startswith("arg") and name[3:].isdecimal()) for name in names)
 
 
 def _check_name(script: Script, point: Probe, span: int) -> None:
@@ -213,6 +216,8 @@ def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
     if point.provider.name in TRAMPOLINES:
         return True
     if point.provider.name == "rawtracepoint" and _mentions(probe, TYPED_CALLS):
+        return True
+    if point.provider.name in ("uprobe", "uretprobe") and _mentions(probe, PER_PLACE):
         return True
     return _mentions(probe, {"probe", "args"} if point.provider.name in ("tracepoint", "rawtracepoint") else {"probe"})
 

@@ -8,7 +8,7 @@ The promotion rules (which type two ints meet in) live here too; what an operato
 from __future__ import annotations
 
 from probee.model import ctype as c
-from probee.model.value import Field, ValueType
+from probee.model.value import CHARACTERS, Field, ValueType
 
 AGGREGATIONS = frozenset(("count", "sum", "min", "max", "avg", "stats", "hist", "lhist", "tseries"))
 READABLE = frozenset(("count", "sum", "min", "max", "avg"))  # aggregations whose value can be read as an int
@@ -31,8 +31,8 @@ class Ty:
     """A type.  `size` is in bytes; `target` is the pointee (a CType or a Ty); `ctype` the struct of kind struct.
 
     `space` of a pointer is "kernel", "user", "context", "stack" or "map"; of a struct it is that of the pointers in it.
-    `element` and `count` describe arrays; `fields` tuples and records; `table` enums; `mode` stacks.  `flexible` is an
-    integer that only non-negative literals have made: it takes the sign of what it meets.
+    `element` and `count` describe arrays; `fields` tuples and records; `table` enums; `mode` stacks, and strings that C
+    declares.  `flexible` is an integer that only non-negative literals have made: it takes the sign of what it meets.
     """
 
     __slots__ = (
@@ -245,7 +245,7 @@ def from_ctype(ctype: c.CType, space: str) -> Ty:
     if isinstance(ctype, c.ArrayType):
         element = c.strip(ctype.element)
         if isinstance(element, c.IntType) and element.size == 1 and element.name == "char":
-            return string(ctype.count)
+            return Ty("string", ctype.count, mode=CHARACTERS)
         return array_of(from_ctype(ctype.element, space), ctype.count) if not isinstance(element, c.FloatType) else NONE
     return NONE
 
@@ -326,6 +326,8 @@ def value_type(type: Ty) -> ValueType:
         return ValueType(kind, type.size, mode=type.mode, count=type.count)
     if kind == "cgroup_path":
         return ValueType("cgroup", type.size)
+    if kind == "string":
+        return ValueType("string", type.size, mode=type.mode)
     if kind in AGGREGATIONS:
         return ValueType(kind, type.size, signed=type.signed)
     return ValueType(kind, type.size, signed=type.signed)
