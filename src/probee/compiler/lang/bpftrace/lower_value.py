@@ -92,7 +92,11 @@ def _unary(low: Lowerer, node: ast.Unary) -> Value:
     if node.op == "!":
         return as_value(low, condition(low, node))
     value = readable(low, node.operand)
-    return b.sub(b.const(0), value) if node.op == "-" else b.xor(value, -1)
+    if node.op == "-":
+        return b.sub(b.const(0), value)
+    type = node.operand.type
+    narrow = type.kind == "int" and not type.signed and type.size < 8  # its upper bits stay zero
+    return b.xor(value, (1 << 8 * type.size) - 1 if narrow else -1)
 
 
 def _binary(low: Lowerer, node: ast.Binary) -> Value:

@@ -44,7 +44,7 @@ def unary(resolver: Resolver, node: ast.Unary) -> Ty:
         raise TypeMismatch(f"The {node.op} operator can not be used on expressions of type '{type}'", node.span)
     if isinstance(known, int):
         return _fold_unary(node, known, type)
-    return t.int_of(8, signed=type.signed)
+    return t.int_of(8, signed=type.signed or node.op == "-")
 
 
 def _fold_unary(node: ast.Unary, known: int, type: Ty) -> Ty:

@@ -104,7 +104,7 @@ def negated(number: Number) -> Number:
     assume(not number.is_bool and not (number.literal and number.value > 1 << 63))
     if number.literal:
         return literal(f"(-{number.text})", -number.value)
-    return Number(f"(-{number.text})", wrap(-number.value, 64, signed=number.signed), 64, signed=number.signed)
+    return Number(f"(-{number.text})", wrap(-number.value, 64, signed=True), 64, signed=True)
 
 
 def variable(name: str) -> Number:
