@@ -16,12 +16,22 @@ _E2BIG = 7
 _ENOTSUPP = 524
 
 
+class TracingLink(Link):
+    """The link does not count what the program missed: the program does."""
+
+    def missed(self) -> int | None:
+        """Return how often the function was called inside of the program, None where the kernel does not count."""
+        from probee.kernel.syscalls.info import ProgramInfo
+
+        return ProgramInfo(self.program.fd).recursion_misses
+
+
 def attach_tracing(spec: LinkSpec, program: Program) -> Link:
     """Attach a program to the target that it was loaded for."""
     result = raw_tracepoint_open(program.fd, "")
     if result < 0:
         raise attach_error(spec.probe, -result, _cause(-result))
-    link = Link(spec, program)
+    link = TracingLink(spec, program)
     link.own_bpf_link(result)
     link.targets = 1
     return link
