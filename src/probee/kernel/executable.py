@@ -113,10 +113,12 @@ def _place(probe: UsdtProbe) -> UsdtPlace:
     )
 
 
-def find_executables(name: str, pid: int, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> list[Executable]:
+def find_executables(
+    name: str, pid: int, *, any_file: bool = False, directories: Sequence[str] = DEBUG_DIRECTORIES
+) -> list[Executable]:
     """Return the files that a probe's target means, as a process sees them, or (pid 0) as this one does.
 
-    "" stands for the program of the process; a path behind its /proc/PID is as we see it.
+    "" stands for the program of the process; a path behind its /proc/PID is as we see it; `any_file`: see find_binary.
     """
     from probee.kernel.symbols.binary import find_binary
     from probee.kernel.symbols.maps import PROC, executable, root
@@ -125,13 +127,13 @@ def find_executables(name: str, pid: int, *, directories: Sequence[str] = DEBUG_
         program = executable(pid) if pid else ""
         found = [f"{root(pid)}{program}"] if program else []
     else:
-        found = find_binary(name, 0 if name.startswith(f"{PROC}/{pid}/") else pid)
+        found = find_binary(name, 0 if name.startswith(f"{PROC}/{pid}/") else pid, any_file=any_file)
     return [Executable(path, directories=directories) for path in found]
 
 
 def identities(name: str, pid: int) -> str:
     """Return what changes when a target means other files, or the same files have other contents."""
-    return ";".join(f"{file.path}={identity(file.path)}" for file in find_executables(name, pid))
+    return ";".join(f"{file.path}={identity(file.path)}" for file in find_executables(name, pid, any_file=True))
 
 
 def identity(path: str) -> str:

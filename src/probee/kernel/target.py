@@ -105,12 +105,13 @@ class LiveTarget(BtfBackedTarget):
         self.record(f"symbol:{name}", str(int(found)))
         return found
 
-    def binaries(self, name: str) -> Iterable[Binary]:
+    def binaries(self, name: str, *, any_file: bool = False) -> Iterable[Binary]:
         from probee.kernel.executable import find_executables, identities
         from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
 
         self.record(f"binary:{self.pid}:{name}", identities(name, self.pid))
-        return find_executables(name, self.pid, directories=(*self.debug_directories, *DEBUG_DIRECTORIES))
+        directories = (*self.debug_directories, *DEBUG_DIRECTORIES)
+        return find_executables(name, self.pid, any_file=any_file, directories=directories)
 
     def bpf_functions(self) -> Iterable[tuple[int, str]]:
         from probee.kernel.programs.loaded import loaded_functions

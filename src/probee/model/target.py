@@ -179,10 +179,11 @@ class Target:
         raise NotImplementedError
 
     # -- programs and libraries
-    def binaries(self, name: str) -> Iterable[Binary]:
+    def binaries(self, name: str, *, any_file: bool = False) -> Iterable[Binary]:
         """Return the files that a probe's target means, best first: a path, a pattern, a program on PATH, a library's name.
 
         "*" stands for all files that a process runs code from, "" for the program of the process that is traced.
+        A path may be that of `any_file`, or only of a program or library.
         """
         raise ProbeeError(f"programs are on the machine that is traced, and this target knows only its kernel: {name}")
 

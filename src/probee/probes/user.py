@@ -32,6 +32,13 @@ def expand_uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     return found
 
 
+def in_any_file(probe: Probe, target: Target) -> list[Probe]:
+    """Return the probe at an address of a file that need be no program: code may run from whatever can be mapped."""
+    if probe.address is None or probe.is_pattern or "/" not in probe.path:
+        return []
+    return [probe.replace(file=binary.path) for binary in target.binaries(probe.path, any_file=True)]
+
+
 def check_place(probe: Probe, span: int) -> None:
     """Raise CompileError for an offset or address that the file has no code at, as far as its symbols tell.
 

@@ -8,7 +8,7 @@ Parameters of the spec: see LinkSpec.  Functions are looked for in the file's sy
 
 from __future__ import annotations
 
-from probee.errors import AttachError
+from probee.errors import AttachError, FormatError
 from probee.kernel.links.event import set_program
 from probee.kernel.links.link import Link, attach_error
 from probee.kernel.programs.program import Program
@@ -57,12 +57,10 @@ def _resolved(link: Link) -> list[int]:
     from probee.kernel.symbols.module import open_module
 
     parameters, path = link.spec.parameters, str(link.spec.parameters["path"])
+    if "address" in parameters:
+        return [_offset_of(path, _number(link.spec, "address"))]
     module = open_module(path)
     file = module.file
-    if "address" in parameters:
-        address = _number(link.spec, "address")
-        offset = file.file_offset(address)
-        return [address if offset is None else offset]
     listed = parameters.get("functions")
     names = [str(name) for name in listed] if isinstance(listed, list) else [str(parameters["function"])]
     inside = _number(link.spec, "offset")
@@ -77,6 +75,17 @@ def _resolved(link: Link) -> list[int]:
     if not found:
         raise AttachError(link.probe, f"Could not resolve symbol: {path}:{names[0]}")
     return list(found)
+
+
+def _offset_of(path: str, address: int) -> int:
+    """Return where in the file an address is; in a file that is no ELF file, or not loaded there, addresses are offsets."""
+    from probee.kernel.symbols.binary import open_elf
+
+    try:
+        offset = open_elf(path).file_offset(address)
+    except FormatError:
+        offset = None
+    return address if offset is None else offset
 
 
 def _attach_together(link: Link, places: list[tuple[int, int]], pid: int) -> None:

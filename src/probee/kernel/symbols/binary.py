@@ -89,10 +89,11 @@ def _member_of(data: mmap, member: str, name: str) -> ElfFile:
 # -- finding
 
 
-def find_binary(name: str, pid: int = 0, *, proc: str = PROC) -> list[str]:
+def find_binary(name: str, pid: int = 0, *, any_file: bool = False, proc: str = PROC) -> list[str]:
     """Return the files that a probe's target may mean, best first; with a pid, as that process sees them.
 
     `*` alone stands for all files that the process (without a pid: any process) runs code from, `*` in a path for any text.
+    A path means a program or library only, unless it may be `any_file`.
     """
     prefix = root(pid, proc) if pid else ""
     if name == "*":
@@ -104,7 +105,7 @@ def find_binary(name: str, pid: int = 0, *, proc: str = PROC) -> list[str]:
         return _matching(name, prefix)
     if "/" in name:
         path = _absolute(name, pid, prefix, proc)
-        return [path] if _is_program(path) else []
+        return [path] if _is_program(path) or (any_file and os.path.isfile(path)) else []
     library = find_library(name, pid, proc=proc) if name.startswith("lib") else ""
     return [library] if library else find_executable(name, pid, proc=proc)
 

@@ -172,6 +172,9 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
     except UnknownName as error:
         if point.is_pattern and not point.path:
             raise
+        anywhere = _in_any_file(script, point) if options.unsafe else []
+        if anywhere:
+            return anywhere
         is_function = point.provider.name in ("kprobe", "kretprobe")
         if is_function and how != "ignore":
             message = (
@@ -186,6 +189,12 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
         if how == "warn":
             script.warn(f"{error.message} Skipping.", span)
         return []
+
+
+def _in_any_file(script: Script, point: Probe) -> list[Probe]:
+    from probee.probes.user import in_any_file
+
+    return in_any_file(point, script.target) if point.provider.name in ("uprobe", "uretprobe") else []
 
 
 def _check_target(script: Script, point: Probe, found: list[Probe], span: int) -> list[Probe]:
