@@ -164,9 +164,39 @@ def test_more_arguments_than_registers_are_read_from_the_stack() -> None:
     try:
         assert lines(script, command=code) == ["@[40960000, 0, 0, true]: 3"]
     except AttachError:
-        if LiveTarget().has_feature("kprobe_session"):  # which is younger
+        if has("kprobe_session"):  # which is younger
             raise
         pytest.skip("this kernel's trampolines take six arguments")
+
+
+@pytest.mark.usefixtures("trampolines")
+def test_a_struct_that_is_passed_by_value_has_its_members() -> None:
+    """Linux commit 720e6a435194 "bpf: Allow struct argument in trampoline based programs" (in v6.1)."""
+    code = python(f"import os\nos.setresuid(4321, 4321, 4321)\nfor _ in range({CALLS}): os.getuid()")
+    script = (
+        "kprobe:__do_sys_getuid /pid == cpid/ { @asked = 1; }"
+        "fexit:from_kuid_munged /pid == cpid && @asked && args.kuid.val == 4321/"
+        " { @[args.kuid.val, retval] = count(); @asked = 0; } end { clear(@asked); }"
+    )
+    try:
+        (found,) = lines(script, command=code)
+    except AttachError:
+        if has("uprobe_multi"):  # which is younger
+            raise
+        pytest.skip("this kernel's trampolines take no structs")
+    assert found == f"@[4321, 4321]: {CALLS}"
+
+
+@pytest.mark.usefixtures("trampolines")
+def test_what_the_kernel_leaves_out_is_counted() -> None:
+    """A function that the program itself calls: the kernel does not run a program inside of itself."""
+    if not has("prog_recursion_misses"):
+        pytest.skip("this kernel does not count that")
+    script = "fentry:bpf_get_current_pid_tgid { @ = pid; } interval:ms:30 { @i = pid; } interval:ms:300 { exit(); }"
+    with Session(compiled(script)) as session:
+        events = [event for batch in session.batches() for event in batch]
+    assert session.loss.missed >= 3
+    assert any(event.kind == "problem" and "hits were missed" in event.text for event in events)
 
 
 @pytest.mark.usefixtures("trampolines")
