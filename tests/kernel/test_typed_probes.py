@@ -293,6 +293,16 @@ def test_other_probes_go_on_after_a_walk() -> None:
     assert found[1].startswith("@t: ")
 
 
+def test_several_iterators_walk_over_what_there_is_of_programs_maps_and_cgroups() -> None:
+    target = LiveTarget()
+    names = [name for name in ("bpf_prog", "bpf_map", "cgroup") if target.type_named("struct", f"bpf_iter__{name}") is not None]
+    says = {"bpf_prog": "str(ctx.prog.aux.name)", "bpf_map": "str(ctx.map.name)", "cgroup": "ctx.cgroup.level"}
+    found = lines("".join(f'iter:{name} {{ printf("{name} %s\\n", {says[name]}); }}' for name in names))
+    assert "bpf_map ring" in found
+    assert any(line.startswith("bpf_prog iter_") for line in found)
+    assert "cgroup" not in names or "cgroup 0" in found
+
+
 def test_an_iterator_that_is_not_there_is_refused() -> None:
     with pytest.raises(CompileError, match="iter no_such not available for your kernel version"):
         compiled("iter:no_such { }")

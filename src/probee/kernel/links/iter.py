@@ -19,6 +19,7 @@ from probee.model.spec import LinkSpec
 
 _PIECE = 1 << 16
 _EBADF = 9
+_DESCENDANTS_PRE = 2  # BPF_CGROUP_ITER_DESCENDANTS_PRE
 _OF_TASKS = "task"  # how the names of iterators begin that can be restricted to a process
 
 
@@ -30,8 +31,7 @@ def attach_iter(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
     own = spec.parameters.get("pid", 0)
     assert isinstance(own, int)
     pid = own or (pid if str(spec.parameters.get("name", "")).startswith(_OF_TASKS) else 0)
-    # union bpf_iter_link_info: of tasks {tid, pid, pid_fd}, Linux 6.1 (commit f0d74c4da1f0)
-    result = iter_link(program.fd, pack("=IIII", 0, pid, 0, 0) if pid else b"")
+    result = iter_link(program.fd, _link_info(str(spec.parameters.get("name", "")), pid))
     if result < 0:
         raise attach_error(spec.probe, -result, _CAUSES.get(-result) or os.strerror(-result))
     link = Link(spec, program)
@@ -41,6 +41,13 @@ def attach_iter(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
     if path:
         _pin(link, result, path)
     return link
+
+
+def _link_info(name: str, pid: int) -> bytes:
+    """Return the union bpf_iter_link_info that says what to walk over, b"" for everything."""
+    if name == "cgroup":  # {order, cgroup_fd, cgroup_id}: all, parents first.  Linux 6.1 (commit d4ccaf58a847)
+        return pack("=IIQ", _DESCENDANTS_PRE, 0, 0)
+    return pack("=IIII", 0, pid, 0, 0) if pid else b""  # {tid, pid, pid_fd}.  Linux 6.1 (commit f0d74c4da1f0)
 
 
 def pin_path(spec: LinkSpec) -> str:
