@@ -1,6 +1,7 @@
-"""The tests of tests/kernel, run inside the guests: nearly all of them on 6.12, those where kernels differ on the others.
+"""The tests of tests/kernel, run inside the guests: on 6.12 all that need what this machine may lack, on the others a few.
 
-The judges of random programs stay outside: they take an emulated machine ten minutes, and this machine's kernel judges, too.
+What needs no more than begin probes and programs of our own stays outside, the judges of random programs above all: they take
+an emulated machine ten minutes, and this machine's kernel judges, too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from session import ROOT
 
 DIFFERENT = ["test_btf_load.py", "test_kernel_links.py", "test_kernel_programs.py", "test_codegen_corpus_loads.py"]
 OUTSIDE = {
-    "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py", "test_lab.py",
-    "test_passes_judges.py",
+    "test_cli_live.py", "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py",
+    "test_lab.py", "test_passes_judges.py", "test_passes_large_memory.py", "test_passes_local.py", "test_passes_stack.py",
+    "test_runtime_generated.py", "test_runtime_trial.py", "test_uprobe.py", "test_uprobe_process.py", "test_user_debuginfo.py",
+    "test_user_stack.py", "test_user_symbols.py",
 }  # fmt: skip
 SUITES = {
     "5.10": DIFFERENT,
