@@ -24,23 +24,27 @@ _DEEPEST = 12  # how far back a condition is followed
 def run(function: Function, unit: Unit) -> bool:
     """Unroll every loop that is small enough, inner ones first; return whether there was one."""
     changed = False
-    while (loop := _find(function)) is not None:
+    refused: set[Block] = set()
+    while (loop := _find(function, refused)) is not None:
         write_out(function, loop)
         changed = True
     return changed
 
 
-def _find(function: Function) -> Loop | None:
-    """Return a loop with no loop in it that can be unrolled."""
+def _find(function: Function, refused: set[Block]) -> Loop | None:
+    """Return a loop with no loop in it that can be unrolled; notes the headers of those that cannot in `refused`."""
     order = reverse_postorder(function)
     headers = loop_headers(order)
     number = {block: index for index, block in enumerate(order)}
     for header in reversed(order):
-        if header in headers:
+        if header in headers and header not in refused:
             latches = [before for before in header.predecessors if number[before] >= number[header]]
             loop = Loop(header, latches, sorted(_between(header, latches), key=lambda block: number[block]))
-            if not headers.intersection(loop.blocks[1:]) and _is_plain(function, loop) and _is_small(loop):
+            if headers.intersection(loop.blocks[1:]):
+                continue
+            if _is_plain(function, loop) and _is_small(loop) and _leaves_numbers(function, loop):
                 return loop
+            refused.add(header)
     return None
 
 
@@ -57,7 +61,7 @@ def _between(header: Block, latches: list[Block]) -> list[Block]:
 
 
 def _is_plain(function: Function, loop: Loop) -> bool:
-    """Return whether the loop is entered at its header only, and numbers are all that leaves it."""
+    """Return whether the loop is entered at its header only."""
     inside = set(loop.blocks)
     if function.entry in inside or not loop.entry:
         return False
@@ -65,6 +69,11 @@ def _is_plain(function: Function, loop: Loop) -> bool:
         ways = block.successors
         if len(set(ways)) < len(ways) or (block is not loop.header and any(each not in inside for each in block.predecessors)):
             return False
+    return True
+
+
+def _leaves_numbers(function: Function, loop: Loop) -> bool:
+    """Return whether nothing but numbers is used behind the loop."""
     return all(value.type.is_int for value in leaving(function, loop))
 
 
