@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 
+import hypothesis
 import pytest
 
 from probee.formats.target import FileTarget
 from target_fixture import build_target
 
 pytest_plugins = ("probee.lab.plugin",)  # the `guest` fixture and its options
+
+hypothesis.settings.register_profile("probee", deadline=None)  # how long an example takes says more about the machine
+hypothesis.settings.load_profile("probee")
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background jobs: what we start must know Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,16 +7,18 @@ nothing can be attached to them.  Only root may list programs (CAP_SYS_ADMIN).
 
 from __future__ import annotations
 
-from contextlib import suppress
 from struct import pack_into, unpack_from
 
-from probee.errors import BtfError, KernelError
-from probee.formats.btf.reader import Btf
+from probee.errors import BtfError, KernelError, PermissionMissing
 from probee.kernel.syscalls.bpf import Command
 from probee.kernel.syscalls.btf import next_id, object_by_id
 from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.info import ProgramInfo, object_info, read_btf
 from probee.kernel.syscalls.libc import address_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.formats.btf.reader import Btf
 
 _RECORD_SIZE, _RECORDS, _COUNT = 132, 136, 144  # offsets of func_info_rec_size, func_info and nr_func_info
 _INFO_BYTES = 152
@@ -27,8 +29,12 @@ def loaded_functions() -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     id = next_id(Command.PROG_GET_NEXT_ID, 0)
     while id is not None:
-        with suppress(KernelError):  # it was unloaded meanwhile
+        try:
             found += [(id, name) for name in _functions(id)]
+        except PermissionMissing:
+            raise
+        except KernelError:  # it was unloaded meanwhile
+            pass
         id = next_id(Command.PROG_GET_NEXT_ID, id)
     return found
 
@@ -38,8 +44,7 @@ def open_function(id: int, name: str) -> tuple[int, Descriptor]:
     program = Descriptor(object_by_id(Command.PROG_GET_FD_BY_ID, id), f"BPF program {id}")
     btf_id = ProgramInfo(program.fd).btf_id
     if btf_id:
-        with Descriptor(object_by_id(Command.BTF_GET_FD_BY_ID, btf_id), f"BTF {btf_id}") as descriptor:
-            btf = Btf(read_btf(descriptor.fd))
+        btf = _btf(btf_id)
         for type in _function_types(program.fd):
             if btf.name(type) == name:
                 return type, program
@@ -55,9 +60,15 @@ def _functions(id: int) -> list[str]:
         types = _function_types(program.fd) if btf_id else []
     if not btf_id or not types:
         return []
-    with Descriptor(object_by_id(Command.BTF_GET_FD_BY_ID, btf_id), f"BTF {btf_id}") as descriptor:
-        btf = Btf(read_btf(descriptor.fd))
+    btf = _btf(btf_id)
     return [btf.name(type) for type in types]
+
+
+def _btf(id: int) -> Btf:
+    from probee.formats.btf.reader import Btf
+
+    with Descriptor(object_by_id(Command.BTF_GET_FD_BY_ID, id), f"BTF {id}") as descriptor:
+        return Btf(read_btf(descriptor.fd))
 
 
 def _function_types(fd: int) -> list[int]:
