@@ -51,10 +51,13 @@ def perf_event_open(
 
 
 def breakpoint_open(address: int, length: int, mode: int, *, pid: int = -1, cpu: int = -1) -> int:
-    """Open a hardware breakpoint; return its descriptor or -errno.  Threads that the thread starts later inherit it."""
+    """Open a hardware breakpoint; return its descriptor or -errno.
+
+    Threads that the thread starts later inherit it; so do processes, in their own memory, before Linux 5.13.
+    """
     attribute = bytearray(_ATTRIBUTE_BYTES)
     result = -_EINVAL
-    for inherit in (_INHERIT | _INHERIT_THREAD, 0) if pid > 0 else (0,):
+    for inherit in (_INHERIT | _INHERIT_THREAD, _INHERIT) if pid > 0 else (0,):
         pack_into("=IIQQQQQ", attribute, 0, TYPE_BREAKPOINT, _ATTRIBUTE_BYTES, 0, 1, 0, 0, _DISABLED | inherit)
         pack_into("=IQQ", attribute, 52, mode, address, length)
         result = _open(attribute, pid, cpu)
