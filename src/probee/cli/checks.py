@@ -192,7 +192,7 @@ def _fentry() -> Answer:
             load(spec, ObjectSpec(programs=(), maps=(), links=()), {}, {}, find_btf=finder) as program,
             attach(LinkSpec("fentry", "probee", f"fentry:{target}", {}), program),
         ):
-            return OK, "functions with typed arguments, at a tenth of a kprobe's cost", ""
+            return OK, "functions with typed arguments", ""
     except PermissionMissing:
         allowed = has_capability("CAP_BPF") and has_capability("CAP_PERFMON")
         return MISSING, "the kernel refuses such programs" if allowed else _UNASKED, "try kprobes" if allowed else ""

@@ -14,6 +14,7 @@ USAGE: probee doctor [--json]     what can be traced here and what cannot, with 
 
 Exit status 1 when no program can be loaded at all.
 """
+_MARKS = {"ok": "ok", "limited": "limited", "missing": "MISSING"}
 _NEEDED = ("capabilities", "bpf(2)")  # without these nothing goes
 
 
@@ -27,11 +28,12 @@ def main(argv: list[str]) -> int:
     from probee.cli.checks import MISSING, findings
 
     found = []
-    write = _collect if argv else _Writer().write
+    writer = None if argv else _Writer()
     for finding in findings():
         found.append(finding)
-        write(finding)
-    if argv:
+        if writer is not None:
+            writer.write(finding)
+    if writer is None:  # JSON is one document
         _write_json(found)
     return int(any(finding.name in _NEEDED and finding.state == MISSING for finding in found))
 
@@ -56,12 +58,6 @@ class _Writer:
             sys.stdout.write(f"  {'':27}→ {finding.remedy}\n")
         sys.stdout.flush()
 
-
-_MARKS = {"ok": "ok", "limited": "limited", "missing": "MISSING"}
-
-
-def _collect(finding: Finding) -> None:
-    """JSON is written at the end, as one document."""
 
 
 def _write_json(found: list[Finding]) -> None:
