@@ -6,6 +6,8 @@ then, if there is a fourth, what exit() leaves when its record had no room in th
 
 from __future__ import annotations
 
+from time import monotonic
+
 from probee.model.event import Lost
 from probee.model.loss import REASONS, Loss
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from probee.kernel.links.link import Link
     from probee.kernel.maps.map import Map
 
+LOSS_INTERVAL_S = 0.1
+
 
 class LossReader:
     """`counters` is the live "loss" map, None when the program cannot lose anything."""
@@ -24,11 +28,21 @@ class LossReader:
         self._counters = counters
         self._shown = [0] * len(REASONS)
         self._missed: int | None = None
+        self._next_s = 0.0
 
     def totals(self) -> list[int]:
         """Return the counters summed over CPUs, in the order of REASONS."""
         sums = [sum(numbers) for numbers in self._numbers()]
         return (sums + [0] * len(REASONS))[: len(REASONS)]
+
+    @property
+    def due(self) -> bool:
+        """True when the counters were not looked at for a while; asking counts as looking."""
+        now = monotonic()
+        if now < self._next_s:
+            return False
+        self._next_s = now + LOSS_INTERVAL_S
+        return True
 
     def exit_status(self) -> int | None:
         """Return the status of an exit() whose record was dropped, None when there was none."""
@@ -74,3 +88,14 @@ class LossReader:
 
     def loss(self) -> Loss:
         return Loss(**dict(zip(REASONS, self.totals(), strict=False)), missed=self._missed)
+
+
+def left_undone(missed: int, commands: int) -> list[str]:
+    """Return what to say at the end of hits on which the kernel did not run a program, and of commands that were not run."""
+    said = []
+    if missed:
+        why = "the kernel does not run a program inside of itself, or had no room to track the call"
+        said.append(f"{missed} hits were missed: {why}")
+    if commands:
+        said.append(f"{commands} commands of system() were not run: the session ended with so many of them waiting")
+    return said

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from probee.runtime.session import LOSS_INTERVAL_S, Session
+from probee.runtime.loss import LOSS_INTERVAL_S
+from probee.runtime.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
