@@ -8,6 +8,8 @@ register since: then the store is what carries the verifier's knowledge.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from probee.compiler.codegen.interval import IN_MEMORY, Home, Interval
 from probee.compiler.codegen.liveness import Liveness
 from probee.compiler.codegen.machine import (
@@ -51,8 +53,9 @@ class Resolver:
                 if not is_no_copy(insn):
                     result.append(insn)
             block.insns = result
+        entered = Counter(after for block in self._function.blocks for after in set(block.successors)) if edges else Counter()
         for before, after, moves in edges:
-            self._place_on_edge(before, after, moves)
+            self._place_on_edge(before, after, moves, alone=entered[after] == 1)
 
     def _rename(self, insn: MachineInsn, position: int) -> None:
         if insn.src >= FIRST_VIRTUAL:
@@ -106,15 +109,15 @@ class Resolver:
 
     # -- moves as instructions
 
-    def _place_on_edge(self, before: MachineBlock, after: MachineBlock, moves: list[Move]) -> None:
-        """Put moves at the end of the one block, at the start of the other, or into a block between them."""
+    def _place_on_edge(self, before: MachineBlock, after: MachineBlock, moves: list[Move], *, alone: bool) -> None:
+        """Put moves at the end of the one block, at the start of the other (if only this edge enters it), or between them."""
         last = before.insns[-1] if before.insns else None
         span = last.span if last is not None else 0
         code = self._sequence(moves, span)
         if last is None or last.target is None:
             before.insns += code
             return
-        if self._n_predecessors(after) == 1:
+        if alone:
             after.insns[:0] = code
             return
         between = MachineBlock(min(before.depth, after.depth))
@@ -126,9 +129,6 @@ class Resolver:
             last.target = between
         blocks = self._function.blocks
         blocks.insert(blocks.index(before) + 1, between)
-
-    def _n_predecessors(self, block: MachineBlock) -> int:
-        return sum(block in other.successors for other in self._function.blocks)
 
     def _sequence(self, moves: list[Move], span: int) -> list[MachineInsn]:
         code: list[MachineInsn] = []

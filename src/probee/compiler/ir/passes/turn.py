@@ -17,7 +17,7 @@ from probee.compiler.ir.unit import Block, Function, Slot, Value, connect
 class Loop:
     """A header, the blocks that lead back to it, and what lies between; `test` ends in the branch that counts."""
 
-    __slots__ = ("blocks", "entry", "header", "latches", "phis", "test", "turns")
+    __slots__ = ("blocks", "entry", "header", "latches", "phis", "size", "test", "turns")
 
     def __init__(self, header: Block, latches: list[Block], blocks: list[Block]) -> None:
         self.header = header
@@ -27,6 +27,7 @@ class Loop:
         self.phis = [value for value in header.values if value.op == op.PHI]
         self.test = header
         self.turns = 0
+        self.size = 0
 
     def exit_of(self, block: Block) -> Block | None:
         """Return where a block's branch leaves the loop, None unless exactly one of its ways does."""
@@ -34,23 +35,32 @@ class Loop:
         return outside[0] if len(outside) == 1 and len(block.successors) == 2 else None
 
 
-def leaving(function: Function, loop: Loop) -> list[Value]:
-    """Return the values of a loop that are used behind it."""
-    inside = set(loop.blocks)
-    home = {value for block in loop.blocks for value in block.values}
-    used: dict[Value, None] = {}
+def values_leaving(function: Function, loops: list[Loop]) -> dict[Loop, list[Value]]:
+    """Return the values of each loop that are used behind it."""
+    inside = {block: loop for loop in loops for block in loop.blocks}
+    home = {value: loop for block, loop in inside.items() for value in block.values}
+    used: dict[Loop, dict[Value, None]] = {loop: {} for loop in loops}
     for block in function.blocks:
-        if block not in inside:
-            for value in block.values:
-                for arg in value.args:
-                    if arg in home:
-                        used[arg] = None
-    return list(used)
+        own = inside.get(block)
+        for value in block.values:
+            for arg in value.args:
+                loop = home.get(arg)
+                if loop is not None and loop is not own:
+                    used[loop][arg] = None
+    return {loop: list(values) for loop, values in used.items()}
 
 
-def write_out(function: Function, loop: Loop) -> None:
-    """Put the turns one behind the other in place of the loop."""
-    slots = _use_slots(function, loop)
+def write_out(function: Function, loops: list[Loop]) -> None:
+    """Put the turns one behind the other in place of the loops, none of which leads straight to another."""
+    slots = _use_slots(function, loops)
+    for loop in loops:
+        _write_out(function, loop)
+    connect(function)
+    if slots:
+        Promotion(function, slots).run()
+
+
+def _write_out(function: Function, loop: Loop) -> None:
     outside = list(dict.fromkeys(way for block in loop.blocks for way in block.successors if way not in loop.blocks))
     turns: list[_Turn] = []
     for number in range(loop.turns + 1):
@@ -65,27 +75,31 @@ def write_out(function: Function, loop: Loop) -> None:
         turn.copy_fields(function)
     for target in outside:
         _enter_from(target, loop, turns)
-    connect(function)
-    if slots:
-        Promotion(function, slots).run()
 
 
-def _use_slots(function: Function, loop: Loop) -> dict[Value, Type]:
-    """Let what is behind the loop find the loop's values in slots; return these."""
-    instead = {value: Value(op.ALLOCA, pointer("stack"), [], Slot(8)) for value in leaving(function, loop)}
+def _use_slots(function: Function, loops: list[Loop]) -> dict[Value, Type]:
+    """Let what is behind the loops find their values in slots; return these."""
+    leaving = values_leaving(function, loops)
+    instead = {value: Value(op.ALLOCA, pointer("stack"), [], Slot(8)) for values in leaving.values() for value in values}
     if not instead:
         return {}
+    inside = {block: loop for loop in loops for block in loop.blocks}
+    others = {loop: {value: instead[value] for value in instead if value not in leaving[loop]} for loop in loops}
     for block in function.blocks:
-        if block in loop.blocks:
-            phis = [value for value in block.values if value.op == op.PHI]
-            rest = block.values[len(phis) :]
-            block.values = [*phis, *_with_stores(phis, instead, own=False), *_with_stores(rest, instead, own=True)]
-        else:
-            load_from_slots(block, instead)
+        loop = inside.get(block)
+        foreign = instead if loop is None else others[loop]
+        if foreign:
+            load_from_slots(block, foreign)
             for phi in block.values:
                 if phi.op != op.PHI:
                     break
-                load_for_phi(block, phi, instead)
+                load_for_phi(block, phi, foreign)
+    for loop in loops:
+        own = {value: instead[value] for value in leaving[loop]}
+        for block in loop.blocks if own else ():
+            phis = [value for value in block.values if value.op == op.PHI]
+            rest = block.values[len(phis) :]
+            block.values = [*phis, *_with_stores(phis, own, own=False), *_with_stores(rest, own, own=True)]
     return {slot: value.type for value, slot in instead.items()}
 
 

@@ -10,11 +10,12 @@ from probee.compiler.ir import op
 from probee.compiler.ir.dominance import loop_headers, reverse_postorder
 from probee.compiler.ir.passes.constant import evaluate, signed
 from probee.compiler.ir.passes.effect import FAR
-from probee.compiler.ir.passes.turn import Loop, leaving, write_out
+from probee.compiler.ir.passes.turn import Loop, values_leaving, write_out
 from probee.compiler.ir.unit import Block, Function, Unit, Value
 
 MOST_TURNS = 32
 MOST_VALUES = 128  # instructions of all turns together, about, before they fold; half when later turns may not run
+MOST_GROWTH = 4096  # … and of all loops of a function
 _COUNTER = 3  # values of a turn that surely go: the counter's increment, its comparison, the branch
 _PROBE_READ = 6  # instructions of a load from far memory
 _FREE = frozenset((op.CONST, op.PHI, op.JUMP))
@@ -25,27 +26,52 @@ def run(function: Function, unit: Unit) -> bool:
     """Unroll every loop that is small enough, inner ones first; return whether there was one."""
     changed = False
     refused: set[Block] = set()
-    while (loop := _find(function, refused)) is not None:
-        write_out(function, loop)
+    room = MOST_GROWTH
+    while room > 0 and (loops := _apart(_leaving_numbers(function, _find(function, refused), refused), room)):
+        write_out(function, loops)
+        room -= sum(loop.turns * loop.size for loop in loops)
         changed = True
     return changed
 
 
-def _find(function: Function, refused: set[Block]) -> Loop | None:
-    """Return a loop with no loop in it that can be unrolled; notes the headers of those that cannot in `refused`."""
+def _find(function: Function, refused: set[Block]) -> list[Loop]:
+    """Return the loops with no loop in them that can be unrolled; notes the headers of those that cannot in `refused`."""
     order = reverse_postorder(function)
     headers = loop_headers(order)
     number = {block: index for index, block in enumerate(order)}
+    found: list[Loop] = []
     for header in reversed(order):
         if header in headers and header not in refused:
             latches = [before for before in header.predecessors if number[before] >= number[header]]
             loop = Loop(header, latches, sorted(_between(header, latches), key=lambda block: number[block]))
             if headers.intersection(loop.blocks[1:]):
                 continue
-            if _is_plain(function, loop) and _is_small(loop) and _leaves_numbers(function, loop):
-                return loop
-            refused.add(header)
-    return None
+            if _is_plain(function, loop) and _is_small(loop):
+                found.append(loop)
+            else:
+                refused.add(header)
+    return found
+
+
+def _leaving_numbers(function: Function, loops: list[Loop], refused: set[Block]) -> list[Loop]:
+    """Return the loops of which nothing but numbers is used behind them; the others are refused."""
+    leaving = values_leaving(function, loops) if loops else {}
+    others = {loop for loop, values in leaving.items() if not all(value.type.is_int for value in values)}
+    refused.update(loop.header for loop in others)
+    return [loop for loop in loops if loop not in others]
+
+
+def _apart(loops: list[Loop], room: int) -> list[Loop]:
+    """Return loops of which none leads straight to another, as many as there is room for; the next round sees the others."""
+    chosen: list[Loop] = []
+    touched: set[Block] = set()
+    for loop in loops:
+        near = {*loop.blocks, *loop.header.predecessors}
+        if room > 0 and touched.isdisjoint(near):
+            touched |= near
+            chosen.append(loop)
+            room -= loop.turns * loop.size
+    return chosen
 
 
 def _between(header: Block, latches: list[Block]) -> list[Block]:
@@ -72,17 +98,12 @@ def _is_plain(function: Function, loop: Loop) -> bool:
     return True
 
 
-def _leaves_numbers(function: Function, loop: Loop) -> bool:
-    """Return whether nothing but numbers is used behind the loop."""
-    return all(value.type.is_int for value in leaving(function, loop))
-
-
 # -- counting
 
 
 def _is_small(loop: Loop) -> bool:
     """Find the branch that counts, and the turns that it allows; return whether they are few and small."""
-    size = sum(_size(value) for block in loop.blocks for value in block.values)
+    size = loop.size = sum(_size(value) for block in loop.blocks for value in block.values)
     n_ways_out = sum(way not in loop.blocks for block in loop.blocks for way in block.successors)
     most = min(MOST_TURNS, (MOST_VALUES if n_ways_out == 1 else MOST_VALUES // 2) // max(1, size - _COUNTER))
     for test in (loop.header, loop.latches[0]) if len(loop.latches) == 1 else (loop.header,):
