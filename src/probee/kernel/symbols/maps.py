@@ -20,7 +20,7 @@ _DELETED = " (deleted)"
 class Mapping:
     """A range of addresses; `path` is a file's, or a name like [vdso], or "" for anonymous memory."""
 
-    __slots__ = ("deleted", "device", "end", "executable", "inode", "offset", "path", "start")
+    __slots__ = ("build_id", "deleted", "device", "end", "executable", "inode", "offset", "path", "start")
 
     def __init__(self, start: int, end: int, offset: int, path: str = "", *, executable: bool = True) -> None:
         self.start = start
@@ -29,12 +29,13 @@ class Mapping:
         self.executable = executable
         self.device = (0, 0)
         self.inode = 0
+        self.build_id = ""  # known instead of device and inode
         self.deleted = False
         self.path = path
 
     @property
     def is_file(self) -> bool:
-        return bool(self.inode) and self.path.startswith("/")
+        return bool(self.inode or self.build_id) and self.path.startswith("/")
 
     def __repr__(self) -> str:
         return f"Mapping({self.start:#x}-{self.end:#x} {self.path or 'anonymous'}+{self.offset:#x})"
@@ -78,9 +79,34 @@ class AddressSpace:
         self.mappings = sorted(mappings, key=lambda mapping: mapping.start)
         self._starts = [mapping.start for mapping in self.mappings]
 
+    def add(self, mapping: Mapping) -> None:
+        """Add a mapping, which takes the place of what it covers."""
+        first = bisect_right(self._starts, mapping.start)
+        if first and self.mappings[first - 1].end > mapping.start:
+            first -= 1
+        last, pieces = first, [mapping]
+        while last < len(self.mappings) and self.mappings[last].start < mapping.end:
+            pieces += _around(self.mappings[last], mapping)
+            last += 1
+        self.mappings[first:last] = sorted(pieces, key=lambda piece: piece.start)
+        self._starts[first:last] = [piece.start for piece in self.mappings[first : first + len(pieces)]]
+
     def find(self, address: int) -> Mapping | None:
         at = bisect_right(self._starts, address) - 1
         return self.mappings[at] if at >= 0 and address < self.mappings[at].end else None
+
+
+def _around(mapping: Mapping, other: Mapping) -> list[Mapping]:
+    """Return the pieces of a mapping that lie before and behind another one."""
+    pieces = []
+    for start, end in ((mapping.start, other.start), (other.end, mapping.end)):
+        if start < end:
+            piece = Mapping(start, end, mapping.offset + start - mapping.start, mapping.path, executable=mapping.executable)
+            piece.device, piece.inode, piece.build_id, piece.deleted = (
+                mapping.device, mapping.inode, mapping.build_id, mapping.deleted,
+            )  # fmt: skip
+            pieces.append(piece)
+    return pieces
 
 
 def read_maps(pid: int, *, executable_only: bool = False, proc: str = PROC) -> list[Mapping] | None:

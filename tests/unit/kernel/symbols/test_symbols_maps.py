@@ -11,6 +11,7 @@ from proc_tree import ProcTree
 
 from probee.kernel.symbols.maps import (
     AddressSpace,
+    Mapping,
     executable,
     parse_maps,
     pid_inside,
@@ -89,3 +90,17 @@ def test_other_mounts_or_another_root_are_reached_through_proc(tmp_path: Path) -
     tree.add(3, root=str(other))
     found = [root(pid, str(tmp_path)) for pid in (1, 2, 3)]
     assert found == ["", f"{tmp_path}/2/root", f"{tmp_path}/3/root"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), max_size=12))
+def test_what_is_mapped_later_takes_the_place_of_what_was_there(pieces: list[tuple[int, int]]) -> None:
+    space, model = AddressSpace(()), {}
+    for number, (start, length) in enumerate(pieces):
+        space.add(Mapping(start, start + length, 1000 * number, f"/{number}"))
+        model.update({address: (f"/{number}", 1000 * number + address - start) for address in range(start, start + length)})
+    found = {}
+    for address in range(60):
+        mapping = space.find(address)
+        if mapping is not None:
+            found[address] = (mapping.path, mapping.offset + address - mapping.start)
+    assert found == model
