@@ -18,6 +18,7 @@ TYPE_BREAKPOINT = 5
 
 SW_CPU_CLOCK = 0
 SW_DUMMY = 9
+SW_BPF_OUTPUT = 10
 
 IOC_ENABLE = 0x2400
 IOC_DISABLE = 0x2401
@@ -33,6 +34,8 @@ _EMFILE = 24
 _E2BIG = 7
 _EINVAL = 22
 _FREQ = 1 << 10
+_WATERMARK = 1 << 14
+_SAMPLE_RAW = 1 << 10  # PERF_SAMPLE_RAW
 
 
 def perf_event_open(
@@ -64,6 +67,20 @@ def breakpoint_open(address: int, length: int, mode: int, *, pid: int = -1, cpu:
         if result not in (-_EINVAL, -_E2BIG):
             break
     return result
+
+
+def output_open(cpu: int, *, wakeup_events: int = 1, wakeup_watermark: int = 0) -> int:
+    """Open an event that programs on a CPU write records to (PERF_COUNT_SW_BPF_OUTPUT); return its descriptor or -errno.
+
+    It polls readable after every `wakeup_events` records, or, if that is given, `wakeup_watermark` bytes.
+    """
+    attribute = bytearray(_ATTRIBUTE_BYTES)
+    flags = _WATERMARK if wakeup_watermark else 0
+    pack_into(
+        "=IIQQQQQI", attribute, 0, TYPE_SOFTWARE, _ATTRIBUTE_BYTES, SW_BPF_OUTPUT, 1, _SAMPLE_RAW, 0, flags,
+        wakeup_watermark or wakeup_events,
+    )  # fmt: skip
+    return _open(attribute, -1, cpu)
 
 
 def _open(attribute: bytearray, pid: int, cpu: int) -> int:

@@ -11,10 +11,6 @@ import mmap
 
 from probee.kernel.syscalls.bpf import failure
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 PAGE_SIZE = mmap.PAGESIZE
 REPEATED_BYTES = 1 << 20
 
@@ -57,10 +53,7 @@ class RingMemory:
 
     def close(self) -> None:
         """Unmap; slices of `data` that are still alive keep the memory until they die."""
-        for part in (self._consumer_words, self._producer_words, self.data):
-            _release(part.release)
-        for mapping in (self._consumer, self._producer):
-            _release(mapping.close)
+        unmap(self._consumer_words, self._producer_words, self.data, self._consumer, self._producer)
 
     def __enter__(self) -> RingMemory:
         return self
@@ -69,8 +62,10 @@ class RingMemory:
         self.close()
 
 
-def _release(release: Callable[[], None]) -> None:
-    try:
-        release()
-    except BufferError:
-        return  # a slice is in use: the mapping goes when it does
+def unmap(*parts: memoryview | mmap.mmap) -> None:
+    """Release views and close mappings, in this order; what somebody still uses goes when they do."""
+    for part in parts:
+        try:
+            part.release() if isinstance(part, memoryview) else part.close()
+        except BufferError:
+            continue
