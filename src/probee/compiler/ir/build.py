@@ -186,6 +186,10 @@ class Builder:
     def non_null(self, value: Value) -> Value:
         return self.emit(op.NON_NULL, pointer(value.type.space), [value])
 
+    def claim_non_null(self, value: Value) -> Value:
+        """Return a pointer that the program takes for not null; the kernel's verifier has the last word."""
+        return self.emit(op.NON_NULL, pointer(value.type.space), [value], op.CLAIMED) if value.type.nullable else value
+
     def bound(self, value: Value, maximum: int) -> Value:
         return self.emit(op.BOUND, I64, [value], maximum)
 

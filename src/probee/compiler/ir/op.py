@@ -60,7 +60,8 @@ LOAD_CONTEXT = "load_context"  #   (p context) attr: offset           → i or p
 LOAD_TRUSTED = "load_trusted"  #   (p trusted) attr: offset           → i or pointer
 CHECK_PACKET = "check_packet"  #   (p packet, p packet_end) attr: n   → bool: n bytes from p are in the packet
 CHECK_NULL = "check_null"  #       (p nullable)                       → bool: it is not null
-NON_NULL = "non_null"  #           (p nullable)                       → the same pointer, where a check_null is known true
+NON_NULL = "non_null"  #           (p nullable)                       → the same pointer, where a check_null is known true;
+#                                  attr CLAIMED: the program says so (C), any p, and only the verifier will know
 BOUND = "bound"  #                 (i64) attr: max                    → min(value, max), unsigned, bounded for the verifier;
 #                                  only that of a constant may be folded
 
@@ -74,6 +75,8 @@ PHI = "phi"  #              args in the order of the block's predecessors → T
 JUMP = "jump"  #            attr: block
 BRANCH = "branch"  #        (bool) attr: (block if true, block if false)
 RETURN = "return"  #        (i64) or ()
+
+CLAIMED = "claimed"
 
 COMMUTATIVE = frozenset((ADD, MUL, AND, OR, XOR, EQ, NE))
 ARITHMETIC = frozenset((ADD, SUB, MUL, UDIV, UREM, SDIV, SREM, AND, OR, XOR, SHL, LSHR, ASHR))

@@ -279,9 +279,10 @@ def _check_null(check: Checker, value: Value) -> None:
 def _non_null(check: Checker, value: Value) -> None:
     _args(check, value, 1)
     source = value.args[0]
-    check.want(value, source.type.nullable, "its argument is not nullable")
     check.want(value, value.type.space == source.type.space and not value.type.nullable, "keeps the space")
-    check.want(value, _known_non_null(check, source), "no check_null that is known true leads here")
+    if value.attr != op.CLAIMED:
+        check.want(value, source.type.nullable, "its argument is not nullable")
+        check.want(value, _known_non_null(check, source), "no check_null that is known true leads here")
 
 
 def _known_non_null(check: Checker, pointer: Value) -> bool:
