@@ -292,11 +292,15 @@ class AttachError(ProbeeError):
     """A probe cannot be attached. `candidates` are probes that can be and have nearly its name.
 
     They may be given as a function, which is called when somebody wants to see them: a missing probe can be expected.
+    `errno` is the kernel's answer, 0 if it was not asked.
     """
 
-    def __init__(self, probe: str, message: str, candidates: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()) -> None:
+    def __init__(
+        self, probe: str, message: str, candidates: tuple[str, ...] | Callable[[], tuple[str, ...]] = (), *, errno: int = 0
+    ) -> None:
         super().__init__(message)
         self.probe = probe
+        self.errno = errno
         self._candidates = candidates
 
     @property

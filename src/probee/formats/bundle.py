@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAGIC = b"PROBEE\r\n"  # a transfer that changes line ends breaks it
-VERSION = 2
+VERSION = 3
 _HEADER = Struct("<8sIII")
 _LARGEST = 1 << 28
 _DEEPEST = 64  # of nested values in the metadata
@@ -98,7 +98,7 @@ def _map_out(spec: MapSpec) -> list[Any]:
     return [
         spec.name, spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, spec.role,
         spec.key.to_json() if spec.key else None, spec.value.to_json() if spec.value else None, int(spec.scalar),
-        spec.aggregation, spec.aggregation_parameters,
+        spec.aggregation, spec.aggregation_parameters, spec.inner, spec.pin,
     ]  # fmt: skip
 
 
@@ -178,11 +178,12 @@ class _Reader:
 
 
 def _map_in(item: Any) -> MapSpec:
-    (name, type, key_size, value_size, max_entries, flags, role, key, value, scalar, aggregation, parameters) = item
+    (name, type, key_size, value_size, max_entries, flags, role, key, value, scalar, aggregation, parameters, inner, pin) = item
     return MapSpec(
         _text(name), _size(type), _size(key_size), _size(value_size), _size(max_entries), flags=_size(flags), role=_text(role),
         key=_type(key), value=_type(value), scalar=bool(scalar), aggregation=_text(aggregation),
-        aggregation_parameters=tuple([_number_or_text(parameter) for parameter in parameters]),
+        aggregation_parameters=tuple([_number_or_text(parameter) for parameter in parameters]), inner=_text(inner),
+        pin=_text(pin),
     )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from probee.model.value import ValueType
 
+PACKET_BYTES = 65_000  # of a packet in a record at most: the kernel counts a record's bytes in a u16
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +35,28 @@ class MapType:
     ARRAY_OF_MAPS = 12
     HASH_OF_MAPS = 13
     DEVMAP = 14
+    SOCKMAP = 15
+    CPUMAP = 16
+    XSKMAP = 17
+    SOCKHASH = 18
+    CGROUP_STORAGE = 19
+    REUSEPORT_SOCKARRAY = 20
+    PERCPU_CGROUP_STORAGE = 21
     QUEUE = 22
     STACK = 23
+    SK_STORAGE = 24
+    DEVMAP_HASH = 25
+    STRUCT_OPS = 26
     RINGBUF = 27
+    INODE_STORAGE = 28
+    TASK_STORAGE = 29
+    BLOOM_FILTER = 30
+    USER_RINGBUF = 31
+    CGRP_STORAGE = 32
 
-    PER_CPU = frozenset((PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH))
+    PER_CPU = frozenset((PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH, PERCPU_CGROUP_STORAGE))
+    OF_MAPS = frozenset((ARRAY_OF_MAPS, HASH_OF_MAPS))
+    LOCAL_STORAGE = frozenset((SK_STORAGE, INODE_STORAGE, TASK_STORAGE, CGRP_STORAGE))
 
 
 class ProgramType:
@@ -46,38 +65,106 @@ class ProgramType:
     SOCKET_FILTER = 1
     KPROBE = 2
     SCHED_CLS = 3
+    SCHED_ACT = 4
     TRACEPOINT = 5
     XDP = 6
     PERF_EVENT = 7
+    CGROUP_SKB = 8
+    CGROUP_SOCK = 9
+    LWT_IN = 10
+    LWT_OUT = 11
+    LWT_XMIT = 12
+    SOCK_OPS = 13
+    SK_SKB = 14
+    CGROUP_DEVICE = 15
+    SK_MSG = 16
     RAW_TRACEPOINT = 17
+    CGROUP_SOCK_ADDR = 18
+    LWT_SEG6LOCAL = 19
+    LIRC_MODE2 = 20
+    SK_REUSEPORT = 21
+    FLOW_DISSECTOR = 22
+    CGROUP_SYSCTL = 23
+    RAW_TRACEPOINT_WRITABLE = 24
+    CGROUP_SOCKOPT = 25
     TRACING = 26
+    STRUCT_OPS = 27
+    EXT = 28
+    LSM = 29
+    SK_LOOKUP = 30
+    SYSCALL = 31
+    NETFILTER = 32
 
 
 class AttachType:
-    """enum bpf_attach_type, as far as tracing needs it."""
+    """enum bpf_attach_type; programs that need none have NONE, which is the kernel's CGROUP_INET_INGRESS."""
 
     NONE = 0
+    CGROUP_INET_INGRESS = 0
+    CGROUP_INET_EGRESS = 1
+    CGROUP_INET_SOCK_CREATE = 2
+    CGROUP_SOCK_OPS = 3
+    SK_SKB_STREAM_PARSER = 4
+    SK_SKB_STREAM_VERDICT = 5
+    CGROUP_DEVICE = 6
+    SK_MSG_VERDICT = 7
+    CGROUP_INET4_BIND = 8
+    CGROUP_INET6_BIND = 9
+    CGROUP_INET4_CONNECT = 10
+    CGROUP_INET6_CONNECT = 11
+    CGROUP_INET4_POST_BIND = 12
+    CGROUP_INET6_POST_BIND = 13
+    CGROUP_UDP4_SENDMSG = 14
+    CGROUP_UDP6_SENDMSG = 15
+    LIRC_MODE2 = 16
+    FLOW_DISSECTOR = 17
+    CGROUP_SYSCTL = 18
+    CGROUP_UDP4_RECVMSG = 19
+    CGROUP_UDP6_RECVMSG = 20
+    CGROUP_GETSOCKOPT = 21
+    CGROUP_SETSOCKOPT = 22
     TRACE_RAW_TP = 23
     TRACE_FENTRY = 24
     TRACE_FEXIT = 25
+    MODIFY_RETURN = 26
+    LSM_MAC = 27
     TRACE_ITER = 28
+    CGROUP_INET4_GETPEERNAME = 29
+    CGROUP_INET6_GETPEERNAME = 30
+    CGROUP_INET4_GETSOCKNAME = 31
+    CGROUP_INET6_GETSOCKNAME = 32
+    XDP_DEVMAP = 33
+    CGROUP_INET_SOCK_RELEASE = 34
+    XDP_CPUMAP = 35
+    SK_LOOKUP = 36
+    XDP = 37
+    SK_SKB_VERDICT = 38
+    PERF_EVENT = 41
     TRACE_KPROBE_MULTI = 42
+    LSM_CGROUP = 43
+    TCX_INGRESS = 46
+    TCX_EGRESS = 47
     TRACE_UPROBE_MULTI = 48
     TRACE_KPROBE_SESSION = 56
+
+    OF_CGROUPS = frozenset((*range(4), 6, *range(8, 16), 18, 19, 20, 21, 22, *range(29, 33), 34))
+    OF_SOCKET_MAPS = frozenset((SK_SKB_STREAM_PARSER, SK_SKB_STREAM_VERDICT, SK_MSG_VERDICT, SK_SKB_VERDICT))
 
 
 class MapSpec:
     """A map to create.
 
     `role` says who reads it: "user" maps are the script's (printed at exit, name as in the script), "ring" is the event ring,
-    "scratch", "loss", "stack" and "constant" belong to the runtime.  `key` and `value` are how the script sees entries.
+    "packets" the perf buffer of skboutput(); "scratch", "loss", "stack" and "constant" belong to the runtime.  `key` and `value` are how the script sees entries.
     `aggregation` is "" or one of count sum avg min max stats hist lhist tseries; then the value is stored as
     `aggregation_parameters` tells (see runtime/aggregate.py).  `scalar` maps have no key in the script.
+    `inner` is, for a map of maps, the name of the object's map that the inner ones look like.  `pin` is a path in a BPF file
+    system, "" for none: the map there is used, and made when there is none.
     """
 
     __slots__ = (
-        "aggregation", "aggregation_parameters", "flags", "key", "key_size", "max_entries", "name", "role", "scalar",
-        "type", "value", "value_size",
+        "aggregation", "aggregation_parameters", "flags", "inner", "key", "key_size", "max_entries", "name", "pin", "role",
+        "scalar", "type", "value", "value_size",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +182,8 @@ class MapSpec:
         scalar: bool = False,
         aggregation: str = "",
         aggregation_parameters: tuple[int | str, ...] = (),
+        inner: str = "",
+        pin: str = "",
     ) -> None:
         self.name = name
         self.type = type
@@ -108,6 +197,8 @@ class MapSpec:
         self.scalar = scalar
         self.aggregation = aggregation
         self.aggregation_parameters = aggregation_parameters
+        self.inner = inner
+        self.pin = pin
 
 
 class Relocation:
@@ -202,6 +293,12 @@ class LinkSpec:
       usdt                     {"path": file, "offsets": [...], "semaphores": [their offsets, or 0]}: all places of a probe
       watchpoint               {"address": where, "length": bytes, "mode": of "rwx", "pid": whose memory, 0 for the kernel's}
       iter                     {"pid": 0 for all, "pin": path or ""}
+      fentry fexit fmod_ret lsm {}: the program's attach_target says where
+      xdp                      {"device": name, "flags": of XDP_FLAGS_* (1 unless there is one, 2 generic, 4 driver, 8 hardware)}
+      tc                       {"device": name, "direction": "ingress" or "egress"}
+      socket                   {"device": name, "" for all}
+      cgroup                   {"path": directory}; the program's attach_type says what of it
+      perf_event               {"type": n, "config": n, "period" or "frequency_hz": n, "pid": -1 for all, "cpu": -1 for all}
     """
 
     __slots__ = ("kind", "parameters", "probe", "program", "span")
@@ -247,6 +344,8 @@ class Action:
       time                      `text` is the strftime format
       join                      `text` is the separator; the fields are strings, an empty one ends the list
       cat system                `text` is the format, `fields` its arguments
+      skboutput                 `text` is the file; comes through the perf buffer "packets": u64 boot time, length asked for and
+                                offset after the number, then as much of the packet as there is room for
       strftime                  never sent: a format that timestamps refer to by number (value kind "timestamp")
       runtime_warning           `text` is the message to show, with `span`
     `parents` are the spans of the macro calls that `span` came from, innermost first.

@@ -72,4 +72,4 @@ def attach_error(
     """Return the error for a probe that cannot be attached; EPERM is about the process and not about the probe."""
     if errno == 1:
         return failure(errno, f"attach {probe}")
-    return AttachError(probe, f"Unable to attach probe: {probe}: {cause}", candidates)
+    return AttachError(probe, f"Unable to attach probe: {probe}: {cause}", candidates, errno=errno)
