@@ -90,12 +90,14 @@ class LossReader:
         return Loss(**dict(zip(REASONS, self.totals(), strict=False)), missed=self._missed)
 
 
-def left_undone(missed: int, commands: int) -> list[str]:
-    """Return what to say at the end of hits on which the kernel did not run a program, and of commands that were not run."""
+def left_undone(missed: int, commands: int, unheard: int = 0) -> list[str]:
+    """Return what to say at the end of hits that the kernel missed, commands not run, and mappings that nobody told of."""
     said = []
     if missed:
         why = "the kernel does not run a program inside of itself, or had no room to track the call"
         said.append(f"{missed} hits were missed: {why}")
     if commands:
         said.append(f"{commands} commands of system() were not run: the session ended with so many of them waiting")
+    if unheard:
+        said.append(f"{unheard} reports of what processes mapped were lost: some that have exited may lack names")
     return said

@@ -50,6 +50,20 @@ class Resolver:
         """Note a program whose functions are about to be probed."""
         self._symbol_table().remember_program(path)
 
+    def listen(self, threads: Sequence[int] = ()) -> list[int]:
+        """Have the kernel tell what some threads, or all, map from now on; return descriptors after which to `hear`."""
+        return list(self._symbol_table().listen(threads))
+
+    def hear(self) -> None:
+        """Take in what the kernel told."""
+        if self._symbols is not None:
+            self._symbols.hear()
+
+    @property
+    def unheard(self) -> int:
+        """How much of it was lost."""
+        return int(self._symbols.unheard) if self._symbols is not None else 0
+
     def close(self) -> None:
         """Let go of the files whose symbols were read."""
         close = getattr(self._symbols, "close", None)

@@ -6,10 +6,19 @@ from probee.model.value import Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from probee.kernel.symbols.stack import KernelResolver
     from probee.kernel.symbols.user import UserResolver
+    from probee.model.spec import ObjectSpec
+
+# What is attached to one process with -c and -p; what asks for it with -p; what has none of interest.
+OF_THE_PROCESS = frozenset(("uprobe", "uretprobe", "usdt", "watchpoint", "asyncwatchpoint"))
+FILTERED = frozenset((
+    "kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit", "profile", "software", "hardware",
+))  # fmt: skip
+WITHOUT_PROCESS = frozenset(("begin", "end", "self", "test", "bench", "interval", "iter"))
+MOST_THREADS = 64  # of a process that is listened to by its threads; each needs a descriptor on every CPU
 
 
 class SymbolTable:
@@ -42,6 +51,20 @@ class SymbolTable:
         """Note a program that is about to be probed, and what its processes have mapped."""
         self._users().remember_program(path)
 
+    def listen(self, threads: Sequence[int]) -> list[int]:
+        """Have the kernel tell what processes map from now on; see UserResolver.listen."""
+        return self._users().listen(threads)
+
+    def hear(self) -> None:
+        """Take in what the kernel told, when a descriptor of `listen` can be read, and now and then."""
+        if self._user is not None:
+            self._user.hear()
+
+    @property
+    def unheard(self) -> int:
+        """How many of the kernel's reports were lost."""
+        return self._user.unheard if self._user is not None else 0
+
     def _users(self) -> UserResolver:
         if self._user is None:
             from probee.kernel.symbols.user import UserResolver
@@ -53,3 +76,23 @@ class SymbolTable:
     def close(self) -> None:
         if self._user is not None:
             self._user.close()
+
+
+def threads_to_hear(spec: ObjectSpec, child: int, pid: int) -> list[int]:
+    """Return the threads whose addresses alone a script can print, [] when it may be anyone's."""
+    kinds = {link.kind for link in spec.links} - WITHOUT_PROCESS
+    if child and kinds <= OF_THE_PROCESS:
+        return [child]
+    if pid and kinds <= OF_THE_PROCESS | FILTERED:
+        threads = _threads_of(pid)
+        return threads if len(threads) <= MOST_THREADS else []
+    return []
+
+
+def _threads_of(pid: int) -> list[int]:
+    import os
+
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return [pid]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PROC = "/proc"
-_DELETED = " (deleted)"
+DELETED = " (deleted)"
 
 
 class Mapping:
@@ -36,6 +36,11 @@ class Mapping:
     @property
     def is_file(self) -> bool:
         return bool(self.inode or self.build_id) and self.path.startswith("/")
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells its file from others."""
+        return (self.path, self.device, self.inode, self.build_id)
 
     def __repr__(self) -> str:
         return f"Mapping({self.start:#x}-{self.end:#x} {self.path or 'anonymous'}+{self.offset:#x})"
@@ -65,8 +70,8 @@ def _parse_line(line: bytes) -> Mapping | None:
         return None
     if len(parts) > 5:
         path = os.fsdecode(parts[5].replace(b"\\012", b"\n"))
-        mapping.deleted = path.startswith("/") and path.endswith(_DELETED)
-        mapping.path = path[: -len(_DELETED)] if mapping.deleted else path
+        mapping.deleted = path.startswith("/") and path.endswith(DELETED)
+        mapping.path = path[: -len(DELETED)] if mapping.deleted else path
     return mapping
 
 

@@ -24,12 +24,13 @@ _MOST_MODULES = 256  # each keeps its file open
 class ModuleCache:
     """Modules by device, inode, size and time of change; `close` lets go of all of them."""
 
-    __slots__ = ("_directories", "_modules", "_proc", "_vdso")
+    __slots__ = ("_directories", "_mapped", "_modules", "_proc", "_vdso")
 
     def __init__(self, directories: Sequence[str] = DEBUG_DIRECTORIES, proc: str = maps.PROC) -> None:
         self._directories = directories
         self._proc = proc
         self._modules: dict[tuple[int, ...], Module] = {}
+        self._mapped: dict[tuple[object, ...], Module] = {}  # for processes that have gone
         self._vdso: Module | None = None
 
     def __len__(self) -> int:
@@ -37,6 +38,7 @@ class ModuleCache:
 
     def close(self) -> None:
         self._modules.clear()
+        self._mapped.clear()
         self._vdso = None
 
     def of(self, process: Process, mapping: Mapping) -> Module | None:
@@ -55,7 +57,7 @@ class ModuleCache:
         return self._shared(file, found, path, ""), found
 
     def _open(self, process: Process, mapping: Mapping) -> Module | None:
-        """Open the file of a mapping: by its path when that still is the file, else through /proc."""
+        """Open the file of a mapping: by its path when that still is the file, else through /proc, else as it was before."""
         directory = f"{self._proc}/{process.pid}"
         link = f"{directory}/map_files/{mapping.start:x}-{mapping.end:x}"
         paths = [link] if mapping.deleted else [f"{process.prefix}{mapping.path}", link]
@@ -68,8 +70,9 @@ class ModuleCache:
                 continue
             if not _is_it(mapping, file, found):
                 continue  # another file has taken its place
-            return self._shared(file, found, mapping.path, process.prefix)
-        return None
+            module = self._mapped[mapping.identity] = self._shared(file, found, mapping.path, process.prefix)
+            return module
+        return self._mapped.get(mapping.identity)
 
     def _shared(self, file: ElfFile, found: os.stat_result, path: str, prefix: str) -> Module:
         """Return the Module of a file, the same for all processes."""
@@ -78,6 +81,7 @@ class ModuleCache:
         if module is None:
             while len(self._modules) >= _MOST_MODULES:
                 del self._modules[next(iter(self._modules))]
+                self._mapped.clear()
             module = self._modules[key] = Module(file, path, directories=self._directories, prefix=prefix)
         return module
 

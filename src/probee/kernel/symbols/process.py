@@ -66,5 +66,5 @@ class Process:
     def map(self, mapping: Mapping) -> None:
         """Add a mapping, which takes the place of what was there."""
         self.space.add(mapping)
-        self.modules.clear()
+        self.modules.pop(mapping.start, None)
         self.frames.clear()

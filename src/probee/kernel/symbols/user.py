@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from time import monotonic
 
-from probee.errors import FormatError
+from probee.errors import FormatError, ProbeeError
 from probee.formats.elf.read import AARCH64, EXECUTABLE, X86_64, ElfFile
 from probee.kernel.symbols import maps
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
 from probee.kernel.symbols.demangle import demangle
+from probee.kernel.symbols.history import History
 from probee.kernel.symbols.modulecache import ModuleCache
 from probee.kernel.symbols.process import Process
 from probee.model.value import Frame
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 
     from probee.kernel.symbols.debuginfo import SourceFrame
     from probee.kernel.symbols.module import Module
+    from probee.kernel.symbols.sideband import Sideband
 
 PER_PID, PER_PROGRAM, NONE = "PER_PID", "PER_PROGRAM", "NONE"
 
 _MOST_PROCESSES = 4096
 _MOST_FRAMES = 1 << 14  # of one process
 _PIE_BASES = {X86_64: 0x5555_5555_4000, AARCH64: 0xAAAA_AAAA_A000}  # two thirds of the address space (ELF_ET_DYN_BASE)
+_HEARD_S = 0.001  # how long nothing new is asked of the kernel
 _TRUST_S = 0.02  # how long a process is taken for the one it was
 _SHARE = 5  # reading maps again for addresses that nobody knows may take a fifth of the time
 
@@ -40,7 +43,9 @@ _SHARE = 5  # reading maps again for addresses that nobody knows may take a fift
 class UserResolver:
     """One for each session; `close` lets go of all files."""
 
-    __slots__ = ("_modules", "_processes", "_programs", "_targets", "cache", "demangles", "proc")
+    __slots__ = (
+        "_heard_s", "_history", "_modules", "_processes", "_programs", "_sideband", "_targets", "cache", "demangles", "proc",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,17 +59,57 @@ class UserResolver:
         self.demangles = demangles
         self.proc = proc
         self._modules = ModuleCache(debug_directories, proc)
+        self._history = History(self._modules, proc)
+        self._sideband: Sideband | None = None
+        self._heard_s = 0.0
         self._processes: dict[int, Process] = {}
         self._programs: dict[str, Process] = {}
         self._targets: dict[str, Module] = {}
 
     def close(self) -> None:
+        if self._sideband is not None:
+            self._sideband.close()
+            self._sideband = None
         self._processes.clear()
         self._programs.clear()
         self._targets.clear()
         self._modules.close()
 
     # -- processes
+
+    def listen(self, threads: Sequence[int] = ()) -> list[int]:
+        """Have the kernel tell what some threads and what they start, or all processes, map, so that none can be missed.
+
+        Returns the descriptors to wait for, after which `hear` is called; [] where the kernel does not do that for us.
+        """
+        from probee.kernel.symbols.sideband import Sideband
+
+        if self.cache == NONE:
+            return []
+        try:
+            self._sideband = Sideband(threads)
+        except (OSError, ProbeeError):  # as without it, there is what /proc says
+            return []
+        return self._sideband.filenos()
+
+    def hear(self) -> None:
+        """Take in what the kernel told since the last time."""
+        if self._sideband is None:
+            return
+        self._heard_s = monotonic()
+        for pid, time_ns in self._history.add(self._sideband.read()).items():
+            known = self._processes.get(pid)
+            if known is not None and known.read_s * 1e9 < time_ns:
+                del self._processes[pid]
+                now = self._history.get(pid)
+                before = now.older if now is not None else None
+                if before is not None and before.pid == pid and before.older is None:
+                    before.older = known  # what it was before it became this program
+
+    @property
+    def unheard(self) -> int:
+        """How many of the kernel's reports had no room and are lost."""
+        return self._sideband.lost if self._sideband is not None else 0
 
     def remember(self, pid: int) -> bool:
         """Note what a process has mapped, so that its addresses have names after it has exited; False when it has gone.
@@ -89,18 +134,18 @@ class UserResolver:
     def forget(self, pid: int) -> None:
         self._processes.pop(pid, None)
 
-    def _process(self, pid: int, program: str = "", *, trusting: bool = True) -> Process | None:
+    def _process(self, pid: int, *, trusting: bool = True) -> Process | None:
         known = self._processes.get(pid)
         if trusting and known is not None and monotonic() - known.checked_s < _TRUST_S:
             return known
         started = maps.start_time(pid, self.proc)
         if not started:
-            return known or self._borrowed(program)
+            return known
         executable = maps.executable(pid, self.proc)
         if known is not None and (known.start_time, known.executable) == (started, executable):
             known.checked_s = monotonic()
             return known
-        return self._meet(pid, started, executable, known) or self._borrowed(executable)
+        return self._meet(pid, started, executable, known)
 
     def _borrowed(self, program: str) -> Process | None:
         return self._programs.get(program) if self.cache == PER_PROGRAM else None
@@ -162,14 +207,29 @@ class UserResolver:
 
         `program` is the path of the program, for mode PER_PROGRAM and a process that nobody has seen.
         """
-        process = self._process(pid, program)
-        if process is None:
-            return self._in_target(address, program) or Frame(address)
+        if self._sideband is not None and monotonic() - self._heard_s > _HEARD_S:
+            self.hear()
+        process = self._process(pid)
         found = self._known(process, address)
-        if found is None and process.pid == pid:  # not a borrowed one
-            now = self._changed(process)
-            found = self._known(now, address) if now is not None else None
+        if found is None and process is not None:
+            found = self._known(self._changed(process), address)
+        if found is None:
+            found = self._told(pid, address)
+        if found is None and process is None:
+            found = self._known(self._borrowed(program), address) or self._in_target(address, program)
         return found or Frame(address)
+
+    def _told(self, pid: int, address: int) -> Frame | None:
+        """Return the Frame of an address in what the kernel said that a process, and its parents before it, have mapped."""
+        process = self._history.get(pid)
+        while process is not None:
+            found = self._look_up(process, address)
+            if found is not None:
+                return found
+            if process.older is None and process.pid != pid:  # its parent was there before we listened
+                return self._known(self._process(process.pid), address)
+            process = process.older
+        return None
 
     def _known(self, process: Process | None, address: int) -> Frame | None:
         """Return the Frame of an address in what a process has been up to now."""
@@ -187,6 +247,8 @@ class UserResolver:
         if not mapping.is_file and mapping.path != "[vdso]":
             return self._compiled(process, address)
         module = self._modules.of(process, mapping)
+        if module is None and (compiled := self._compiled(process, address)) is not None:
+            return compiled  # in memory that has a file's name
         found = module.resolve(address - mapping.start + mapping.offset) if module is not None else None
         name, offset = found or ("", 0)
         frame = Frame(address, demangle(name) if self.demangles else name, offset, mapping.path)

@@ -50,7 +50,7 @@ def perf_event_open(
     flags = (_FREQ if frequency else 0) | (_DISABLED if disabled else 0)
     pack_into("=IIQQQQQ", attribute, 0, type, _ATTRIBUTE_BYTES, config, period, 0, 0, flags)
     pack_into("=QQ", attribute, 56, config1, config2)
-    return _open(attribute, pid, cpu)
+    return open_event(attribute, pid, cpu)
 
 
 def breakpoint_open(address: int, length: int, mode: int, *, pid: int = -1, cpu: int = -1) -> int:
@@ -63,7 +63,7 @@ def breakpoint_open(address: int, length: int, mode: int, *, pid: int = -1, cpu:
     for inherit in (_INHERIT | _INHERIT_THREAD, _INHERIT) if pid > 0 else (0,):
         pack_into("=IIQQQQQ", attribute, 0, TYPE_BREAKPOINT, _ATTRIBUTE_BYTES, 0, 1, 0, 0, _DISABLED | inherit)
         pack_into("=IQQ", attribute, 52, mode, address, length)
-        result = _open(attribute, pid, cpu)
+        result = open_event(attribute, pid, cpu)
         if result not in (-_EINVAL, -_E2BIG):
             break
     return result
@@ -80,10 +80,11 @@ def output_open(cpu: int, *, wakeup_events: int = 1, wakeup_watermark: int = 0) 
         "=IIQQQQQI", attribute, 0, TYPE_SOFTWARE, _ATTRIBUTE_BYTES, SW_BPF_OUTPUT, 1, _SAMPLE_RAW, 0, flags,
         wakeup_watermark or wakeup_events,
     )  # fmt: skip
-    return _open(attribute, -1, cpu)
+    return open_event(attribute, -1, cpu)
 
 
-def _open(attribute: bytearray, pid: int, cpu: int) -> int:
+def open_event(attribute: bytearray, pid: int, cpu: int) -> int:
+    """Open an event with a perf_event_attr of the caller's; return its descriptor or -errno."""
     result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
     if result == -_EMFILE:
         from probee.kernel.syscalls.capability import raise_open_files
