@@ -91,7 +91,7 @@ class Writer:
     def _nothing(self, value: Value, block: Block) -> list[str]:
         return []
 
-    _const = _param = _callback = _nothing
+    _const = _param = _callback = _unroll = _nothing
 
     def _map(self, value: Value, block: Block) -> list[str]:
         self.names.add(f"map_{value.attr}")

@@ -184,8 +184,13 @@ class IrMachine:
 
     _load_context = _load_trusted = _load
 
+    def _unroll(self, value: Value, args: list[int]) -> None:
+        pass
+
     def _store(self, value: Value, args: list[int]) -> None:
         self.write(args[0] + value.attr, args[1].to_bytes(value.args[1].type.size, "little"))
+
+    _store_context = _store
 
     def _copy(self, value: Value, args: list[int]) -> None:
         to, source, size = value.attr

@@ -6,6 +6,7 @@ import pytest
 
 from codegen_run import Loaded
 from ir_corpus import CASES, PACKET, Case
+from ir_corpus_c import C_CASES, KERNEL_ONLY
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir.passes.memory import memory
 from probee.kernel.features import feature
@@ -13,7 +14,7 @@ from probee.kernel.features import feature
 pytestmark = pytest.mark.kernel
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + C_CASES + KERNEL_ONLY, ids=lambda case: case.name)
 def test_idiom_is_accepted_and_right(case: Case) -> None:
     if case.needs and not feature.has(case.needs):
         pytest.skip(f"this kernel lacks {case.needs}")

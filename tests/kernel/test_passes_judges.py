@@ -6,6 +6,7 @@ import pytest
 
 from codegen_run import Loaded
 from ir_corpus import CASES, PACKET, Case
+from ir_corpus_c import C_CASES, KERNEL_ONLY
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir.pipeline import optimise
 from probee.compiler.ir.unit import Unit
@@ -17,7 +18,7 @@ from random_judge import FIRSTS, assert_chunk_agrees
 pytestmark = pytest.mark.kernel
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + C_CASES + KERNEL_ONLY, ids=lambda case: case.name)
 def test_an_optimised_idiom_is_accepted_and_right(case: Case) -> None:
     if case.needs and not feature.has(case.needs):
         pytest.skip(f"this kernel lacks {case.needs}")

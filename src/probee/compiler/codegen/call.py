@@ -17,7 +17,8 @@ from probee.formats.insn.ref import BtfIdRef, FuncRef
 
 
 def helper(s: Selector, value: Value) -> None:
-    number = helper_id(value.attr)
+    name: str = value.attr
+    number = int(name[1:]) if name.startswith("#") else helper_id(name)
     if number is None:
         raise ProbeeError(f"internal error: no helper is called {value.attr!r}; please report it")
     _call(s, value, 0, number, None)

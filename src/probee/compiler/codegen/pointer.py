@@ -79,6 +79,13 @@ def store(s: Selector, value: Value) -> None:
         s.put(o.STX | o.MEM | SIZE[size], place.base, s.reg(what), place.off, slot=place.slot)
 
 
+def store_context(s: Selector, value: Value) -> None:
+    """Write to the context; the verifier wants no immediate store there (`BPF_ST stores into R1 ctx is not allowed`)."""
+    base, what = value.args
+    place = s.place(base, value.attr)
+    s.put(o.STX | o.MEM | SIZE[what.type.size], place.base, s.reg(what), place.off)
+
+
 def _store_pieces(s: Selector, place: Place, what: Value) -> None:
     """Store to an unaligned offset in the stack, lowest bytes first."""
     piece = place.off & -place.off
@@ -131,9 +138,13 @@ def pieces(size: int, *offsets: int | None) -> list[int]:
 
 
 def atomic(s: Selector, value: Value) -> None:
-    """Atomic read-modify-write; without fetch only `add` exists before Linux 5.12 (commit 981f94c3e921)."""
+    """Atomic read-modify-write; without fetch only `add` exists before Linux 5.12 (commit 981f94c3e921).
+
+    An old value that nobody looks at is not fetched.
+    """
     base, operand = value.args
     operation, offset, fetch = value.attr
+    fetch = fetch and value in s.uses
     if (fetch or operation != "add") and "atomic_fetch" not in s.features:
         raise CompileError(f"an atomic {operation} needs Linux 5.12", value.span, hint="use a plain load and store")
     place = s.place(base, offset)

@@ -69,7 +69,7 @@ def _memory(rule: Callable[[Selector, Value], None], n_pointers: int) -> Callabl
 
 RULES: dict[str, Callable[[Selector, Value], None]] = {
     op.CONST: _nothing, op.MAP: _nothing, op.CALLBACK: _nothing, op.UNDEF: _nothing, op.ALLOCA: _nothing,
-    op.PARAM: _nothing, op.PHI: _nothing, op.MAP_VALUE: _made_or_defined, op.LATE: _made_or_defined,
+    op.PARAM: _nothing, op.PHI: _nothing, op.UNROLL: _nothing, op.MAP_VALUE: _made_or_defined, op.LATE: _made_or_defined,
     op.KSYM: _made_or_defined,
     op.ADD: arithmetic.simple, op.SUB: arithmetic.simple, op.MUL: arithmetic.simple,
     op.AND: arithmetic.simple, op.OR: arithmetic.simple, op.XOR: arithmetic.simple,
@@ -83,7 +83,8 @@ RULES: dict[str, Callable[[Selector, Value], None]] = {
     op.LOAD: _memory(pointer.load, 1), op.STORE: _memory(pointer.store, 1), op.COPY: _memory(pointer.copy, 2),
     op.ZERO: _memory(pointer.zero, 1), op.ATOMIC: _memory(pointer.atomic, 1),
     op.COMPARE_EXCHANGE: _memory(pointer.compare_exchange, 1),
-    op.LOAD_CONTEXT: pointer.load, op.LOAD_TRUSTED: pointer.load, op.BOUND: branch.bound,
+    op.LOAD_CONTEXT: pointer.load, op.LOAD_TRUSTED: pointer.load,
+    op.STORE_CONTEXT: pointer.store_context, op.BOUND: branch.bound,
     op.HELPER: call.helper, op.CALL: call.call, op.KFUNC: call.kfunc,
     op.JUMP: branch.jump, op.BRANCH: branch.branch, op.RETURN: call.return_,
 }  # fmt: skip

@@ -170,15 +170,24 @@ class Builder:
     def atomic(self, operation: str, base: Value, value: Value, offset: int = 0, *, fetch: bool = False) -> Value:
         return self.emit(op.ATOMIC, value.type if fetch else VOID, [base, value], (operation, offset, fetch))
 
+    def compare_exchange(self, base: Value, expected: Value, new: Value, offset: int = 0) -> Value:
+        return self.emit(op.COMPARE_EXCHANGE, new.type, [base, expected, new], offset)
+
     # -- 8. provable
     def load_context(self, context: Value, type: Type, offset: int) -> Value:
         return self.emit(op.LOAD_CONTEXT, type, [context], offset)
+
+    def store_context(self, context: Value, value: Value, offset: int) -> None:
+        self.emit(op.STORE_CONTEXT, VOID, [context, value], offset)
 
     def load_trusted(self, base: Value, type: Type, offset: int, *, field: FieldAccess | None = None) -> Value:
         value = self.emit(op.LOAD_TRUSTED, type, [base], offset)
         if field is not None:
             self.function.fields[value] = field
         return value
+
+    def check_packet(self, start: Value, end: Value, size: int) -> Value:
+        return self.emit(op.CHECK_PACKET, BOOL, [start, end], size)
 
     def check_null(self, value: Value) -> Value:
         return self.emit(op.CHECK_NULL, BOOL, [value])
@@ -209,6 +218,10 @@ class Builder:
 
     def branch(self, condition: Value, then: Block, otherwise: Block) -> None:
         self.emit(op.BRANCH, VOID, [condition], (then, otherwise))
+
+    def unroll(self, *, must: bool) -> None:
+        """Ask for the innermost loop around the current block to be written out; `must`: an error where it cannot be."""
+        self.emit(op.UNROLL, VOID, [], must)
 
     def return_(self, value: Value | None = None) -> None:
         self.emit(op.RETURN, VOID, [value] if value is not None else [])

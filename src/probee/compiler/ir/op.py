@@ -57,6 +57,7 @@ COMPARE_EXCHANGE = "compare_exchange"  # (p, expected, new) attr: offset → the
 
 # 8. Provable: the verifier reads machine code, so no pass may split, merge, hoist or fold these
 LOAD_CONTEXT = "load_context"  #   (p context) attr: offset           → i or pointer (packet pointers from u32 fields)
+STORE_CONTEXT = "store_context"  # (p context, i) attr: offset         what may be written is the verifier's to say
 LOAD_TRUSTED = "load_trusted"  #   (p trusted) attr: offset           → i or pointer
 CHECK_PACKET = "check_packet"  #   (p packet, p packet_end) attr: n   → bool: n bytes from p are in the packet
 CHECK_NULL = "check_null"  #       (p nullable)                       → bool: it is not null
@@ -66,7 +67,8 @@ BOUND = "bound"  #                 (i64) attr: max                    → min(va
 #                                  only that of a constant may be folded
 
 # 9. Calls
-HELPER = "helper"  #        (up to 5) attr: helper's name as in the uapi list without `bpf_` → i64, void or pointer
+HELPER = "helper"  #        (up to 5) attr: helper's name as in the uapi list without `bpf_`, or "#" and its number
+#                           → i64, void or pointer
 CALL = "call"  #            (up to 5) attr: a function's name         → i64 or void
 KFUNC = "kfunc"  #          (up to 5) attr: a kernel function's name  → i64, void or pointer
 
@@ -75,6 +77,8 @@ PHI = "phi"  #              args in the order of the block's predecessors → T
 JUMP = "jump"  #            attr: block
 BRANCH = "branch"  #        (bool) attr: (block if true, block if false)
 RETURN = "return"  #        (i64) or ()
+UNROLL = "unroll"  #        attr: must it be  the innermost loop around this is to be written out, however large; gone after
+#                           the pass `unroll`
 
 CLAIMED = "claimed"
 
@@ -83,7 +87,7 @@ ARITHMETIC = frozenset((ADD, SUB, MUL, UDIV, UREM, SDIV, SREM, AND, OR, XOR, SHL
 COMPARISONS = frozenset((EQ, NE, ULT, ULE, UGT, UGE, SLT, SLE, SGT, SGE))
 CONVERSIONS = frozenset((ZEXT, SEXT, TRUNC, BSWAP))
 TERMINATORS = frozenset((JUMP, BRANCH, RETURN))
-PROVABLE = frozenset((LOAD_CONTEXT, LOAD_TRUSTED, CHECK_PACKET, CHECK_NULL, NON_NULL, BOUND))
+PROVABLE = frozenset((LOAD_CONTEXT, STORE_CONTEXT, LOAD_TRUSTED, CHECK_PACKET, CHECK_NULL, NON_NULL, BOUND))
 
 # May be removed when unused and merged with an equal one that dominates it
 PURE = ARITHMETIC | COMPARISONS | CONVERSIONS | frozenset(
@@ -91,7 +95,9 @@ PURE = ARITHMETIC | COMPARISONS | CONVERSIONS | frozenset(
 )
 
 # Has an effect beyond its value, or must stay where it is
-EFFECTS = TERMINATORS | frozenset((STORE, COPY, ZERO, ATOMIC, COMPARE_EXCHANGE, HELPER, CALL, KFUNC))
+EFFECTS = TERMINATORS | frozenset((
+    STORE, COPY, ZERO, ATOMIC, COMPARE_EXCHANGE, STORE_CONTEXT, HELPER, CALL, KFUNC, UNROLL,
+))  # fmt: skip
 
 NEGATED = {EQ: NE, NE: EQ, ULT: UGE, UGE: ULT, ULE: UGT, UGT: ULE, SLT: SGE, SGE: SLT, SLE: SGT, SGT: SLE}
 SWAPPED = {EQ: EQ, NE: NE, ULT: UGT, UGT: ULT, ULE: UGE, UGE: ULE, SLT: SGT, SGT: SLT, SLE: SGE, SGE: SLE}

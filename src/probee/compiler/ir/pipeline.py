@@ -41,7 +41,7 @@ def _thread(function: Function, unit: Unit) -> bool:
 
 
 def _unroll(function: Function, unit: Unit) -> bool:
-    if not any(_counts(block) for block in function.blocks):
+    if not any(_counts(block) for block in function.blocks) and not _wishes(function):
         return False
     from probee.compiler.ir.passes import unroll
 
@@ -56,6 +56,11 @@ def _counts(block: Block) -> bool:
         if any(phi in arg.args for arg in phi.args):
             return True
     return False
+
+
+def _wishes(function: Function) -> bool:
+    """Return whether a loop is to be unrolled."""
+    return any(value.op == op.UNROLL for block in function.blocks for value in block.values)
 
 
 def _combine(function: Function, unit: Unit) -> bool:

@@ -257,6 +257,15 @@ def _load_context(check: Checker, value: Value) -> None:
     check.want(value, base.op == op.PARAM, "the verifier wants the context pointer itself, not a copy out of a phi")
 
 
+def _store_context(check: Checker, value: Value) -> None:
+    _args(check, value, 2)
+    base, what = value.args
+    check.want(value, value.type is VOID, "has no result")
+    check.want(value, base.type.space == "context" and base.op == op.PARAM, "writes to the context itself only")
+    check.want(value, what.type.is_int, f"does not store {what.type}")
+    check.want(value, isinstance(value.attr, int), "has no offset")
+
+
 def _load_trusted(check: Checker, value: Value) -> None:
     _args(check, value, 1)
     _reachable(check, value, value.args[0], frozenset(("trusted",)))
@@ -374,6 +383,11 @@ def _return(check: Checker, value: Value) -> None:
         check.want(value, not value.args or value.args[0].type is result, f"the function returns {result}")
 
 
+def _unroll(check: Checker, value: Value) -> None:
+    _args(check, value, 0)
+    check.want(value, value.type is VOID and isinstance(value.attr, bool), "has no result, and says whether it must be")
+
+
 RULES: dict[str, Callable[[Checker, Value], None]] = {
     op.CONST: _const, op.MAP: _map, op.MAP_VALUE: _map_value, op.LATE: _late, op.CALLBACK: _callback,
     op.KSYM: _ksym, op.UNDEF: _undef,
@@ -382,8 +396,9 @@ RULES: dict[str, Callable[[Checker, Value], None]] = {
     op.OFFSET: _offset, op.ADDRESS: _address, op.POINTER: _pointer, op.DISTANCE: _distance,
     op.ALLOCA: _alloca, op.LOAD: _load, op.STORE: _store, op.COPY: _copy, op.ZERO: _zero, op.ATOMIC: _atomic,
     op.COMPARE_EXCHANGE: _compare_exchange,
-    op.LOAD_CONTEXT: _load_context, op.LOAD_TRUSTED: _load_trusted, op.CHECK_PACKET: _check_packet,
-    op.CHECK_NULL: _check_null, op.NON_NULL: _non_null, op.BOUND: _bound,
+    op.LOAD_CONTEXT: _load_context, op.STORE_CONTEXT: _store_context,
+    op.LOAD_TRUSTED: _load_trusted, op.CHECK_PACKET: _check_packet, op.CHECK_NULL: _check_null,
+    op.NON_NULL: _non_null, op.BOUND: _bound,
     op.HELPER: _call, op.CALL: _call, op.KFUNC: _call,
-    op.PHI: _phi, op.JUMP: _jump, op.BRANCH: _branch, op.RETURN: _return,
+    op.PHI: _phi, op.JUMP: _jump, op.BRANCH: _branch, op.RETURN: _return, op.UNROLL: _unroll,
 }  # fmt: skip

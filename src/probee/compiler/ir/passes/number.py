@@ -181,6 +181,8 @@ class _Numbering:
             known.store(pointer, value.attr, stored)
         elif operation == op.BOUND and value.args[0].op == op.CONST:
             return self.const(min(value.args[0].attr, value.attr), value.type)
+        elif operation == op.NON_NULL and not value.args[0].type.nullable:
+            return value.args[0]
         elif operation == op.ZERO:
             known.zero(value.args[0], *value.attr)
         elif operation in _MEMORY:

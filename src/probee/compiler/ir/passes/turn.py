@@ -17,7 +17,7 @@ from probee.compiler.ir.unit import Block, Function, Slot, Value, connect
 class Loop:
     """A header, the blocks that lead back to it, and what lies between; `test` ends in the branch that counts."""
 
-    __slots__ = ("blocks", "entry", "header", "latches", "phis", "size", "test", "turns")
+    __slots__ = ("blocks", "entry", "header", "latches", "phis", "size", "test", "turns", "wish")
 
     def __init__(self, header: Block, latches: list[Block], blocks: list[Block]) -> None:
         self.header = header
@@ -28,6 +28,7 @@ class Loop:
         self.test = header
         self.turns = 0
         self.size = 0
+        self.wish = next((value for block in blocks for value in block.values if value.op == op.UNROLL), None)
 
     def exit_of(self, block: Block) -> Block | None:
         """Return where a block's branch leaves the loop, None unless exactly one of its ways does."""
@@ -124,7 +125,7 @@ class _Turn:
         self._head(before)
         for block, new in self.blocks.items():
             for value in block.values:
-                if value not in self.values:
+                if value not in self.values and value.op != op.UNROLL:
                     new.values.append(self._copy(value))
             if block is not loop.header:
                 new.predecessors = [self.blocks[each] for each in block.predecessors]

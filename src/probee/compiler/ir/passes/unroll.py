@@ -1,7 +1,8 @@
 """Unrolls small loops whose number of turns is a small constant: each turn becomes code of its own, which folds.
 
 The number of turns is found by running what the loop's condition is computed from.  Other ways
-out (break) stay.  A loop that is too large is left to run: the verifier walks each turn either way.  turn.py rewrites.
+out (break) stay.  A loop that is too large is left to run: the verifier walks each turn either way.  A loop with an `unroll` in
+it (#pragma unroll) may be large; where that must be and cannot, it is an error.  turn.py rewrites.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from probee.compiler.ir.passes.constant import evaluate, signed
 from probee.compiler.ir.passes.effect import FAR
 from probee.compiler.ir.passes.turn import Loop, values_leaving, write_out
 from probee.compiler.ir.unit import Block, Function, Unit, Value
+from probee.errors import CompileError
 
 MOST_TURNS = 32
 MOST_VALUES = 128  # instructions of all turns together, about, before they fold; half when later turns may not run
 MOST_GROWTH = 4096  # … and of all loops of a function
+MOST_WISHED = 20000  # instructions of a loop that is to be unrolled
 _COUNTER = 3  # values of a turn that surely go: the counter's increment, its comparison, the branch
 _PROBE_READ = 6  # instructions of a load from far memory
-_FREE = frozenset((op.CONST, op.PHI, op.JUMP))
+_FREE = frozenset((op.CONST, op.PHI, op.JUMP, op.UNROLL))
 _DEEPEST = 12  # how far back a condition is followed
+_NOT_KEPT = ("context", "percpu", "packet", "packet_end")  # spaces whose pointers are not for phis
 
 
 def run(function: Function, unit: Unit) -> bool:
@@ -27,11 +31,32 @@ def run(function: Function, unit: Unit) -> bool:
     changed = False
     refused: set[Block] = set()
     room = MOST_GROWTH
-    while room > 0 and (loops := _apart(_leaving_numbers(function, _find(function, refused), refused), room)):
+    while loops := _apart(_leaving_numbers(function, _find(function, refused), refused), room):
         write_out(function, loops)
-        room -= sum(loop.turns * loop.size for loop in loops)
+        room -= sum(loop.turns * loop.size for loop in loops if loop.wish is None)
         changed = True
+    _drop_wishes(function)
     return changed
+
+
+def _drop_wishes(function: Function) -> None:
+    """Take out what is left of them, unless one must come true and cannot: there is another loop in its loop."""
+    if not any(value.op == op.UNROLL for block in function.blocks for value in block.values):
+        return
+    inside: set[Block] = set()
+    order = reverse_postorder(function)
+    number = {block: index for index, block in enumerate(order)}
+    for header in loop_headers(order):
+        inside.update(_between(header, [before for before in header.predecessors if number[before] >= number[header]]))
+    for block in function.blocks:
+        for wish in block.values:
+            if wish.op == op.UNROLL and wish.attr and block in inside:
+                raise _not_unrolled(wish, "it has a loop in it that stays, or a goto leads into it")
+        block.values = [value for value in block.values if value.op != op.UNROLL]
+
+
+def _not_unrolled(wish: Value, reason: str) -> CompileError:
+    return CompileError(f"the loop cannot be unrolled: {reason}", wish.span, hint="leave the pragma out: the kernel runs loops")
 
 
 def _find(function: Function, refused: set[Block]) -> list[Loop]:
@@ -46,17 +71,28 @@ def _find(function: Function, refused: set[Block]) -> list[Loop]:
             loop = Loop(header, latches, sorted(_between(header, latches), key=lambda block: number[block]))
             if headers.intersection(loop.blocks[1:]):
                 continue
-            if _is_plain(function, loop) and _is_small(loop):
+            reason = "a goto leads into it" if not _is_plain(function, loop) else _why_not_small(loop)
+            if not reason:
                 found.append(loop)
-            else:
-                refused.add(header)
+                continue
+            if loop.wish is not None and loop.wish.attr:
+                raise _not_unrolled(loop.wish, reason)
+            refused.add(header)
     return found
 
 
 def _leaving_numbers(function: Function, loops: list[Loop], refused: set[Block]) -> list[Loop]:
-    """Return the loops of which nothing but numbers is used behind them; the others are refused."""
+    """Return the loops of which nothing but numbers is used behind them, or what phis may join; the others are refused."""
     leaving = values_leaving(function, loops) if loops else {}
-    others = {loop for loop, values in leaving.items() if not all(value.type.is_int for value in values)}
+    others = {
+        loop
+        for loop, values in leaving.items()
+        for value in values
+        if not value.type.is_int and (loop.wish is None or value.type.space in _NOT_KEPT)
+    }
+    for loop in others:
+        if loop.wish is not None and loop.wish.attr:
+            raise _not_unrolled(loop.wish, "a pointer of it is used behind it")
     refused.update(loop.header for loop in others)
     return [loop for loop in loops if loop not in others]
 
@@ -67,10 +103,10 @@ def _apart(loops: list[Loop], room: int) -> list[Loop]:
     touched: set[Block] = set()
     for loop in loops:
         near = {*loop.blocks, *loop.header.predecessors}
-        if room > 0 and touched.isdisjoint(near):
+        if (room > 0 or loop.wish is not None) and touched.isdisjoint(near):
             touched |= near
             chosen.append(loop)
-            room -= loop.turns * loop.size
+            room -= loop.turns * loop.size if loop.wish is None else 0
     return chosen
 
 
@@ -101,18 +137,20 @@ def _is_plain(function: Function, loop: Loop) -> bool:
 # -- counting
 
 
-def _is_small(loop: Loop) -> bool:
-    """Find the branch that counts, and the turns that it allows; return whether they are few and small."""
+def _why_not_small(loop: Loop) -> str:
+    """Find the branch that counts, and the turns that it allows; return why not, "" where they are few and small."""
     size = loop.size = sum(_size(value) for block in loop.blocks for value in block.values)
     n_ways_out = sum(way not in loop.blocks for block in loop.blocks for way in block.successors)
     most = min(MOST_TURNS, (MOST_VALUES if n_ways_out == 1 else MOST_VALUES // 2) // max(1, size - _COUNTER))
+    if loop.wish is not None:
+        most = MOST_WISHED // max(1, size)
     for test in (loop.header, loop.latches[0]) if len(loop.latches) == 1 else (loop.header,):
         if loop.exit_of(test) is not None:
             turns = _count(loop, test, most)
             if turns is not None:
                 loop.test, loop.turns = test, turns
-                return True
-    return False
+                return ""
+    return f"its number of turns is not known here, or more than {most}"
 
 
 def _size(value: Value) -> int:
