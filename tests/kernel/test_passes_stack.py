@@ -62,3 +62,12 @@ def test_tuples_of_long_strings_are_copied_whole(length: int) -> None:
         clear(@m); exit();
     }}"""
     assert first_line(script) == "1 2"
+
+
+@pytest.mark.parametrize("length", [200, 1024])
+def test_functions_take_and_return_long_strings(length: int) -> None:
+    text = "x" * (length - 1)
+    script = f"""config = {{ max_strlen = {length} }}
+    fn other($s : string[{length}], $n : int64) : string[{length}] {{ if ($n > 1) {{ return "many"; }} return $s; }}
+    begin {{ $a = other("{text}", 1); $b = other($a, 2); printf("%d %s\\n", $a == "{text}", $b); exit(); }}"""
+    assert first_line(script) == "1 many"

@@ -19,7 +19,8 @@ def scratch(unit: Unit) -> Unit:
     """Move what does not fit, in every program."""
     reserve = TIGHT_RESERVE if unit.options.get("tight") else RESERVE
     for program in unit.programs:
-        frames = {function.name: _StackFrame(function, reserve) for function in program.functions}
+        pinned = _Pinned(program.functions)
+        frames = {function.name: _StackFrame(function, reserve, pinned) for function in program.functions}
         while True:
             name = _fullest(program.functions[0].name, frames)
             if name is None:
@@ -37,8 +38,9 @@ def scratch(unit: Unit) -> Unit:
 class _StackFrame:
     """What a function keeps in the stack, and what it could do without."""
 
-    def __init__(self, function: Function, reserve: int) -> None:
+    def __init__(self, function: Function, reserve: int, pinned: _Pinned) -> None:
         self.function = function
+        self.pinned = pinned
         self.reserve = reserve
         self.slots = [value for value in function.entry.values if value.op == op.ALLOCA]
         self.size = self._size()
@@ -53,7 +55,7 @@ class _StackFrame:
     def _share(self) -> None:
         from probee.compiler.ir.passes.share import share_allocas
 
-        if share_allocas(self.function, _pinned(self.function)):
+        if share_allocas(self.function, self.pinned.of(self.function)):
             self.slots = [value for value in self.function.entry.values if value.op == op.ALLOCA]
             self.size = self._size()
 
@@ -68,7 +70,7 @@ class _StackFrame:
     def movable(self) -> list[Value]:
         """The slots that may move, largest last."""
         if self._movable is None:
-            pinned = _pinned(self.function)
+            pinned = self.pinned.of(self.function)
             self._movable = sorted((slot for slot in self.slots if slot not in pinned), key=lambda slot: int(slot.attr.size))
         return self._movable
 
@@ -100,7 +102,29 @@ def _deepest(name: str, frames: dict[str, _StackFrame], chain: tuple[str, ...]) 
     return frames[name].depth + depth, path
 
 
-def _pinned(function: Function) -> set[Value]:
+class _Pinned:
+    """The slots that must stay in each function, found when first asked for.
+
+    A static function takes a map's value where it takes a stack pointer: the verifier follows each call.
+    """
+
+    def __init__(self, functions: list[Function]) -> None:
+        self._functions = {function.name: function for function in functions}
+        self._of: dict[str, set[Value]] = {}
+
+    def of(self, function: Function) -> set[Value]:
+        if function.name not in self._of:
+            self._of[function.name] = set()
+            self._of[function.name] = _pinned(function, self)
+        return self._of[function.name]
+
+    def parameters(self, name: str) -> set[int]:
+        """Return the parameters of a function whose memory must stay where it is."""
+        function = self._functions.get(name)
+        return {value.attr for value in self.of(function) if value.op == op.PARAM} if function is not None else set()
+
+
+def _pinned(function: Function, all: _Pinned) -> set[Value]:
     """Return the slots that must stay: those that hold pointers, meet other pointers in a phi, or must be in the stack."""
     pinned: set[Value] = set()
     for block in function.blocks:
@@ -114,9 +138,12 @@ def _pinned(function: Function) -> set[Value]:
             elif value.op == op.COPY and value.attr[2] >= 8 and value.args[1].type.space == "stack":
                 if root(value.args[1]) in pinned:
                     _pin(value.args[0], pinned)
-            elif value.op in (op.PHI, op.CALL, op.KFUNC, op.RETURN):
+            elif value.op in (op.PHI, op.KFUNC, op.RETURN):
                 for arg in value.args:
                     _pin(arg, pinned)
+            elif value.op == op.CALL and any(arg.type.space == "stack" for arg in value.args):
+                for index in all.parameters(value.attr):
+                    _pin(value.args[index], pinned)
             elif value.op == op.HELPER:
                 for index, arg in enumerate(value.args):
                     if "dynptr" in value.attr or _CALLBACK_CONTEXT.get(value.attr) == index:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ir_generator import random_unit
 from ir_interpreter import IrMachine
 from ir_passes import Draft, run_random
 from probee.compiler.ir import op
+from probee.compiler.ir.build import Builder
 from probee.compiler.ir.passes import scratch as module
 from probee.compiler.ir.passes.claim import NO_SCRATCH, VALUE_BYTES
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.type import I64, VOID, pointer
-from probee.compiler.ir.unit import Unit, Value
+from probee.compiler.ir.unit import Function, Unit, Value
 from probee.compiler.ir.verify import verify
 from probee.errors import CompileError
 from probee.model.spec import MapSpec, MapType
@@ -123,6 +126,34 @@ def test_a_callee_uses_the_stack_of_its_caller(size: int, moves: bool) -> None:
     d.function.blocks[-1].values[-1:] = [call, Value(op.RETURN, VOID, [call])]
     verify(scratch(verify(d.unit)))
     assert ("scratch" in d.unit.maps) == moves
+
+
+def passed_on(write: Callable[[Builder], object]) -> Draft:
+    """Return a function that gives 600 bytes to another, which does something with them."""
+    d = Draft()
+    d.unit.maps["loss"] = loss()
+    text = d.alloca(600, name="text")
+    d.store(text, d.const(40))
+    inner = Builder(Function("inner", (pointer("stack"),), I64, kind="subprogram"))
+    write(inner)
+    inner.return_(inner.load(inner.param(0), I64))
+    d.unit.programs[0].functions.append(inner.function)
+    d.return_(d.add(d.call("inner", text), d.load(text, I64)))
+    verify(d.unit)
+    return d
+
+
+def test_what_is_passed_to_a_function_moves_too() -> None:
+    d = passed_on(lambda inner: inner.store(inner.param(0), inner.const(41)))
+    verify(scratch(d.unit))
+    assert not [slot for slot in d.all(op.ALLOCA) if slot.attr.size > 8]
+    assert Machine(d.unit).run(bytes(64)) == 82
+
+
+def test_what_the_function_keeps_a_pointer_in_stays() -> None:
+    d = passed_on(lambda inner: inner.store(inner.param(0), inner.alloca(8), 8))
+    verify(scratch(d.unit))
+    assert [slot.attr.size for slot in d.all(op.ALLOCA)] == [600]
 
 
 class Machine(IrMachine):
