@@ -54,7 +54,7 @@ def _found(patterns: list[str], target: Any) -> Iterator[tuple[str, int, list[An
     from probee.probes.record import record
 
     for pattern in patterns:
-        for point in parse_probe(pattern.split(":")):
+        for point in parse_probe(_parts(pattern)):
             for probe in expand(point, target):
                 try:
                     fields = record(probe, target)
@@ -64,6 +64,21 @@ def _found(patterns: list[str], target: Any) -> Iterator[tuple[str, int, list[An
                     continue
                 form = target.tracepoint(probe.category, probe.event) if probe.provider.name == "tracepoint" else None
                 yield probe.name, form.id if form is not None else 0, fields
+
+
+def _parts(pattern: str) -> list[str]:
+    """Split at the colons, but for those in the names of C++: what follows a program's path is one part."""
+    from probee.probes.provider import find_provider
+
+    parts = pattern.split(":")
+    name = parts[0].rpartition("=")[2]
+    if len(parts) < 4 or find_provider(name).name not in ("uprobe", "uretprobe"):
+        return parts
+    first, path, function = pattern.split(":", 2)
+    language, colon, rest = function.partition(":")
+    if colon and language == "cpp" and not rest.startswith(":"):
+        return [first, path, language, rest.strip('"')]
+    return [first, path, function.strip('"')]
 
 
 def _write_text(probe: str, form: int, fields: list[Any]) -> None:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 VERSION_OF_BPFTRACE = "0.27.0"  # the language that we speak is that of this version
 _WIDTH = 35
 
-# bpftrace's word → our feature; "" where this version has no use for it yet, whatever the kernel says
+# bpftrace's word → our feature
 _HELPERS = (
     ("probe_read_kernel", "probe_read_kernel"), ("jiffies64", "jiffies64"), ("get_tai_ns", "ktime_get_tai_ns"),
     ("get_ktime_ns", "ktime_get_tai_ns"), ("get_func_ip", "get_func_ip"), ("lookup_percpu_elem", "map_lookup_percpu_elem"),
     ("send_signal", "send_signal"), ("loop", "bpf_loop"), ("Loop support", "bpf_loop"), ("dpath", "kfunc:bpf_d_path"),
-    ("skboutput", ""),
+    ("skboutput", "skb_output"),
 )  # fmt: skip
 _FEATURES = (("btf", "btf"), ("module btf", "module_btf"))
 # bpftrace's word → our feature, and the provider that must be there to have a use for it
@@ -29,9 +29,10 @@ _PROBES = (
     ("kprobe_session", "kprobe_session", "kprobe"),
     ("fentry", "btf", "fentry"), ("iter", "btf", "iter"),
 )  # fmt: skip
-# What bpftrace may be built with and we do not have (yet).
+# What bpftrace may be built with: "no" is what we do not have (yet).
+_DWARF = "libdw (DWARF support)"  # not by libdw, but read all the same
 _BUILD = (
-    "bfd", "libdw (DWARF support)", "libsystemd (systemd notify support)", "blazesym (advanced symbolization)",
+    "bfd", _DWARF, "libsystemd (systemd notify support)", "blazesym (advanced symbolization)",
     "dwunwind (DWARF stack unwinding)", "bcc library path resolution",
 )  # fmt: skip
 
@@ -59,8 +60,16 @@ def _system() -> str:
 def _build() -> str:
     from probee import __version__
 
-    lines = "".join([f"\n  {name}: no" for name in _BUILD])
+    has = {_DWARF: reads_dwarf()}
+    lines = "".join([f"\n  {name}: {'yes' if has.get(name) else 'no'}" for name in _BUILD])
     return f"Build\n  version: v{__version__}\n  LLVM: none{lines}"
+
+
+def reads_dwarf() -> bool:
+    """Return whether the library that reads DWARF (the extra `dwarf`) is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("elftools") is not None
 
 
 def _features() -> Iterable[str]:
@@ -82,8 +91,6 @@ def _section(title: str, pairs: list[tuple[str, str]]) -> str:
 
 
 def _answer(feature: str) -> str:
-    if not feature:
-        return "no"
     from probee.kernel.features.feature import has
 
     return "yes" if has(feature) else "no"

@@ -46,6 +46,8 @@ def _holds(question: str, answer: str, *, same_boot: bool) -> bool:
         return _on_disk(kind, rest) == answer
     if kind == "binary":
         return _binary(rest) == answer
+    if kind == "stat":
+        return _identity(rest) == answer
     if kind == "tracepoint":
         return _tracepoint(rest) == answer
     return kind == "tracepoints" and _digest(_read(f"{tracefs_root()}/available_events")) == answer
@@ -78,6 +80,12 @@ def _binary(rest: str) -> str:
 
     pid, _, name = rest.partition(":")
     return identities(name, int(pid))
+
+
+def _identity(path: str) -> str:
+    from probee.kernel.executable import identity
+
+    return identity(path)
 
 
 def _tracepoint(name: str) -> str:

@@ -15,29 +15,36 @@ from probee.model.usdt import UsdtPlace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from probee.formats.elf.usdt import UsdtProbe
-    from probee.kernel.symbols.debuginfo import DebugInfo
     from probee.kernel.symbols.module import Module
-    from probee.model.ctype import FunctionType
+    from probee.model.ctype import CType, FunctionType
 
 
 class Executable(Binary):
     """An ELF file at a path."""
 
-    def __init__(self, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> None:
+    def __init__(
+        self, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, record: Callable[[str, str], None] | None = None
+    ) -> None:
         self.path = path
-        self.directories = [each for directory in directories for each in _absolute(directory, path)]
+        self._given = tuple([directory for directory in directories if directory not in DEBUG_DIRECTORIES])
+        self.directories = placed(directories, path)
+        self._record = record
         self._module: Module | None = None
-        self._debug: list[DebugInfo] | None = None  # what debug information there is: one, or none
 
     def module(self) -> Module:
         if self._module is None:
             from probee.kernel.symbols.module import open_module
 
-            self._module = open_module(self.path, directories=self.directories)
+            self._module = open_module(self.path, directories=self.directories, note=self._note)
         return self._module
+
+    def _note(self, path: str) -> None:
+        """Note that another file was looked for: an answer of ours holds until something changes there."""
+        if self._record is not None:
+            self._record(f"stat:{os.path.abspath(path)}", identity(path))
 
     def function_names(self) -> Iterable[str]:
         return sorted(self.module().function_names())
@@ -77,27 +84,64 @@ class Executable(Binary):
         name = demangle(function)
         return name if parameters or name == function else without_arguments(name)
 
+    @property
+    def given_directories(self) -> tuple[str, ...]:
+        return self._given
+
+    @property
+    def build_id(self) -> str:
+        return self.module().file.build_id
+
+    # -- debug information
+
     def signature(self, function: str) -> FunctionType | None:
-        symbol = next((symbol for symbol in self.module().find(function) if symbol.is_function), None)
-        if symbol is None:
-            return None
         try:
-            return next((info.signature_at(symbol.address, function) for info in self._debug_info()), None)
-        except ProbeeError:  # what cannot be read is as good as not there
+            return next(iter(self.signatures(function)), None)
+        except (ProbeeError, OSError):  # what cannot be read is as good as not there
             return None
 
-    def _debug_info(self) -> list[DebugInfo]:
-        if self._debug is None:
-            from probee.kernel.symbols.debuginfo import DebugInfo
+    def signatures(self, function: str) -> list[FunctionType]:
+        info = self.module().debug_info()
+        found = (
+            info.signature_at(symbol.address, function) for symbol in self.module().find(function) if symbol.is_function
+        )
+        return [signature for signature in found if signature is not None]
 
-            self._debug, module = [], self.module()
-            self._debug.append(DebugInfo(module.file, module.path, directories=self.directories, prefix=module.prefix))
-        return self._debug
+    def convention(self, function: str) -> str:
+        info = self.module().debug_info()
+        reasons = (info.convention_at(symbol.address) for symbol in self.module().find(function) if symbol.is_function)
+        return next(filter(None, reasons), "")
+
+    def type_named(self, kind: str, name: str) -> CType | None:
+        try:
+            return self.module().debug_info().type_named(kind, name)
+        except (ProbeeError, OSError):
+            return None
+
+    def places_of(self, file: str, line: int, column: int = 0) -> list[int]:
+        return self.module().debug_info().places_of(file, line, column)
+
+    def lines_of(self, file: str) -> list[int]:
+        return self.module().debug_info().lines_of(file)
+
+    def columns_of(self, file: str, line: int) -> list[int]:
+        return self.module().debug_info().columns_of(file, line)
+
+    def source_names(self) -> list[str]:
+        return self.module().debug_info().source_names()
+
+    def files_called(self, file: str) -> list[str]:
+        return self.module().debug_info().files_called(file)
 
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         from probee.formats.elf.usdt import usdt_probes
 
         return [_place(probe) for probe in usdt_probes(self.module().file) if probe.offset is not None]
+
+
+def placed(directories: Iterable[str], path: str) -> list[str]:
+    """Return where directories of debug files are for a program at `path`."""
+    return [each for directory in directories for each in _absolute(directory, path)]
 
 
 def _absolute(directory: str, path: str) -> tuple[str, ...]:
@@ -114,8 +158,9 @@ def _place(probe: UsdtProbe) -> UsdtPlace:
 
 
 def find_executables(
-    name: str, pid: int, *, any_file: bool = False, directories: Sequence[str] = DEBUG_DIRECTORIES
-) -> list[Executable]:
+    name: str, pid: int, *, any_file: bool = False, directories: Sequence[str] = DEBUG_DIRECTORIES,
+    record: Callable[[str, str], None] | None = None,
+) -> list[Executable]:  # fmt: skip
     """Return the files that a probe's target means, as a process sees them, or (pid 0) as this one does.
 
     "" stands for the program of the process; a path behind its /proc/PID is as we see it; `any_file`: see find_binary.
@@ -128,7 +173,7 @@ def find_executables(
         found = [f"{root(pid)}{program}"] if program else []
     else:
         found = find_binary(name, 0 if name.startswith(f"{PROC}/{pid}/") else pid, any_file=any_file)
-    return [Executable(path, directories=directories) for path in found]
+    return [Executable(path, directories=directories, record=record) for path in found]
 
 
 def identities(name: str, pid: int) -> str:

@@ -111,7 +111,7 @@ class LiveTarget(BtfBackedTarget):
 
         self.record(f"binary:{self.pid}:{name}", identities(name, self.pid))
         directories = (*self.debug_directories, *DEBUG_DIRECTORIES)
-        return find_executables(name, self.pid, any_file=any_file, directories=directories)
+        return find_executables(name, self.pid, any_file=any_file, directories=directories, record=self.record)
 
     def bpf_functions(self) -> Iterable[tuple[int, str]]:
         from probee.kernel.programs.loaded import loaded_functions

@@ -197,6 +197,12 @@ class StructType(CType):
         return _spell(f"{self.kind} {self.name or '(anon)'}", declarator)
 
 
+class PassedByReference(StructType):
+    """A class of C++ that is never copied bit by bit: what functions are passed, or return, of it is its address."""
+
+    __slots__ = ()
+
+
 class EnumType(CType):
     """An enum; `values` holds (name, value) in order of declaration."""
 

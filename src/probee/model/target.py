@@ -119,6 +119,49 @@ class Binary:
         """Return the signature of a function as debug information has it; None when there is none, or nobody to read it."""
         return None
 
+    # -- debug information: ProbeeError says why there is none
+    def signatures(self, function: str) -> list[FunctionType]:
+        """Return the signature of each function of a name that debug information describes."""
+        raise ProbeeError(f"nothing is known of the debug information of {self.path}")
+
+    def convention(self, function: str) -> str:
+        """Return why a function's arguments are not where the platform's C has them; "" when they are."""
+        return ""
+
+    def type_named(self, kind: str, name: str) -> CType | None:
+        """Return a type by its name, as Target.type_named does; None when there is none, or no debug information."""
+        return None
+
+    def places_of(self, file: str, line: int, column: int = 0) -> list[int]:
+        """Return the addresses where a line's code begins; `file` is a path or the end of one, `column` 0 for any."""
+        raise ProbeeError(f"nothing is known of the debug information of {self.path}")
+
+    def lines_of(self, file: str) -> list[int]:
+        """Return the lines of a source file that have code, sorted."""
+        return []
+
+    def columns_of(self, file: str, line: int) -> list[int]:
+        """Return the columns of a line at which statements begin, sorted."""
+        return []
+
+    def source_names(self) -> list[str]:
+        """Return the names, without directories, of the source files that it was made of."""
+        return []
+
+    def files_called(self, file: str) -> list[str]:
+        """Return the source files that a path, or the end of one, may mean."""
+        return []
+
+    @property
+    def build_id(self) -> str:
+        """What tells this build of the file from any other, in hexadecimal; "" when nothing does."""
+        return ""
+
+    @property
+    def given_directories(self) -> tuple[str, ...]:
+        """Where, besides the usual places, its separate debug file is looked for."""
+        return ()
+
     def usdt_probes(self) -> Iterable[UsdtPlace]:
         """Return every place of a USDT probe; a probe may have several."""
         raise NotImplementedError

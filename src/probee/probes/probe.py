@@ -86,6 +86,12 @@ class Probe:
         copy.namespace = namespace or self.namespace
         return copy
 
+    def at(self, address: int) -> Probe:
+        """Return a copy at one of the addresses that a line of source stands for."""
+        copy = self.replace()
+        copy.address = address
+        return copy
+
     @property
     def name(self) -> str:
         """The canonical full name, or the label."""
@@ -96,7 +102,7 @@ class Probe:
         number = str(self.count) if self.count else ""
         program = str(self.program_id) if self.program_id else ""
         function = f"{self.function}+{self.offset}" if self.offset else self.function
-        place = f"{self.source_file}:{self.line}" if self.source_file else ""
+        place = f"{self.source_file}:{self.line}" if self.source_file and self.address is None else ""
         parts = (
             self.path, self.module, self.category, self.language, self.namespace, program, function, self.event,
             self.unit, address, number, str(self.length or ""), self.mode, place,
@@ -135,9 +141,12 @@ class Probe:
                 place["address"] = self.address
             return place
         if kind in ("uprobe", "uretprobe"):
+            if self.source_file and self.binary is not None:
+                return located_parameters([self])
             if self.address is not None:
                 return {"path": self.file, "address": self.address}
-            return {"path": self.file, "function": self.function, "offset": self.offset}
+            where: dict[str, int | str | list[str]] = {"path": self.file, "function": self.function, "offset": self.offset}
+            return {**where, **debug_parameters(self)}
         if kind == "tracepoint":
             return {"category": self.category, "name": self.event}
         if kind == "rawtracepoint":
@@ -155,3 +164,16 @@ class Probe:
 
     def __repr__(self) -> str:
         return f"<Probe {self.name}>"
+
+
+def located_parameters(probes: list[Probe]) -> dict[str, int | str | list[str]]:
+    """Return LinkSpec.parameters for places in the source of one file; they hold for this build of it only."""
+    binary = probes[0].binary
+    places = [str(probe.address) for probe in probes]
+    return {"path": probes[0].file, "addresses": places, "build_id": binary.build_id if binary is not None else ""}
+
+
+def debug_parameters(probe: Probe) -> dict[str, list[str]]:
+    """Return where else symbols of a probe's file are looked for, when it is attached."""
+    given = probe.binary.given_directories if probe.binary is not None else ()
+    return {"debug_directories": list(given)} if given else {}

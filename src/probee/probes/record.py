@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from probee.errors import UnknownName, Unsupported
+from probee.errors import ProbeeError, UnknownName, Unsupported
 from probee.model.ctype import ArrayType, CType, EnumType, FunctionType, IntType, size_of, strip
 from probee.model.target import Target, TracepointFormat
 from probee.probes.argument import function_arguments
+from probee.probes.passing import REGISTER, passed_arguments
 from probee.probes.probe import Probe
 from probee.probes.register import ARCHITECTURES, registers
 
@@ -56,18 +57,24 @@ def record(probe: Probe, target: Target, span: int = 0) -> list[Field]:
     if provider == "usdt":
         return list(_usdt(probe))
     if provider in ("uprobe", "uretprobe"):
-        signature = probe.binary.signature(probe.function) if probe.binary is not None and probe.function else None
-        if signature is None:
-            error = UnknownName(f"No debug information describes {probe.name}.", span)
-            error.hint = _NO_DEBUG_INFORMATION
-            raise error
-        return list(_FUNCTIONS[provider](signature, target.arch))
+        signature = _signature(probe, span)
+        return list(_user_function(signature, target.arch) if provider == "uprobe" else _kretprobe(signature, target.arch))
     raise Unsupported(f"{provider} probes have no record with a format", span)
 
 
-_NO_DEBUG_INFORMATION = (
-    "compile it with -g, or install its debug package; reading that needs pyelftools (pip install 'probee[dwarf]')"
-)
+def _signature(probe: Probe, span: int) -> FunctionType:
+    """Return the signature of a program's function; UnknownName that says why it is not known."""
+    found: list[FunctionType] = []
+    why = "compile the file that has it with -g"
+    try:
+        found = probe.binary.signatures(probe.function) if probe.binary is not None and probe.function else []
+    except (ProbeeError, OSError) as error:
+        why = str(error)
+    if not found:
+        missing = UnknownName(f"No debug information describes {probe.name}.", span)
+        missing.hint = why
+        raise missing
+    return found[0]
 
 
 def _tracepoint(form: TracepointFormat) -> Iterator[Field]:
@@ -95,6 +102,14 @@ def _kprobe(function: FunctionType, arch: str) -> Iterator[Field]:
             used = names[argument.register : argument.register + argument.slots]
             where = f"{where} ({', '.join(used)})"
         yield _field(argument.name, argument.type, None, where)
+
+
+def _user_function(function: FunctionType, arch: str) -> Iterator[Field]:
+    names = registers(arch).argument_names if arch in ARCHITECTURES else ()
+    for passed in passed_arguments(function, arch) if names else ():
+        used = [names[number] for kind, number in passed.pieces if kind == REGISTER]
+        where = f"{passed.where} ({', '.join(used)})" if used else passed.where
+        yield _field(passed.name, passed.type, None, f"args.{passed.name}: {where}" if passed.name else where)
 
 
 def _kretprobe(function: FunctionType, arch: str) -> Iterator[Field]:
@@ -137,8 +152,7 @@ def _signed(type: CType) -> bool | None:
 
 
 _FUNCTIONS = {
-    "kprobe": _kprobe, "kretprobe": _kretprobe, "uprobe": _kprobe, "uretprobe": _kretprobe, "fentry": _context_words,
-    "fexit": _fexit,
+    "kprobe": _kprobe, "kretprobe": _kretprobe, "fentry": _context_words, "fexit": _fexit,
 }  # fmt: skip
 
 

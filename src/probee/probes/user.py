@@ -21,6 +21,9 @@ def expand_uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
     for binary in binaries(probe, target, span):
         place = probe.replace(path=shown_path(probe.path, binary), file=binary.path)
         place.binary = binary
+        if probe.source_file:
+            found += [place.at(address) for address in source_places(probe, binary, span)]
+            continue
         if probe.address is not None:
             found.append(place)
             continue
@@ -30,6 +33,44 @@ def expand_uprobe(probe: Probe, target: Target, span: int) -> Iterable[Probe]:
             if not _is_pattern(probe.path):
                 raise
     return found
+
+
+def source_places(probe: Probe, binary: Binary, span: int) -> list[int]:
+    """Return the addresses of a line of a source file: one in each function that has it, and wherever that is inlined."""
+    file, line = probe.source_file, f"{probe.source_file}:{probe.line}" + (f":{probe.column}" if probe.column else "")
+    try:
+        places = binary.places_of(file, probe.line, probe.column)
+        files = binary.files_called(file)
+    except (ProbeeError, OSError) as error:
+        message = f"No DWARF debug info found for '{probe.path}', cannot attach by source code location."
+        raise CompileError(message, span, hint=f"{error}.") from None
+    if len(files) > 1:
+        hint = "Write more of the path, as in dir/file.c."
+        raise CompileError(f"Ambiguous source path, matches multiple files: {', '.join(files)}", span, hint=hint)
+    if not files:
+        from probee.probes.candidate import closest
+
+        near = closest(file.rpartition("/")[2], binary.source_names())
+        raise UnknownName(f"No compilation unit matches {file}", span, did_you_mean=", ".join(near))
+    if not places:
+        raise CompileError(f"Unable to map '{line}' to address", span, hint=_nearest(probe, binary))
+    return places
+
+
+def _nearest(probe: Probe, binary: Binary) -> str:
+    """Say where a line, or a column of it, would have code."""
+    columns = binary.columns_of(probe.source_file, probe.line) if probe.column else []
+    if columns:
+        return f"Line {probe.line} has code at columns {_words(columns)}."
+    lines = binary.lines_of(probe.source_file)
+    before = [line for line in lines if line < probe.line][-1:]
+    near = before + [line for line in lines if line > probe.line][:1]
+    return f"The nearest lines with code: {_words(near)}." if near else f"No line of {probe.source_file} has code."
+
+
+def _words(numbers: list[int]) -> str:
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def in_any_file(probe: Probe, target: Target) -> list[Probe]:
@@ -46,6 +87,8 @@ def check_place(probe: Probe, span: int) -> None:
     """
     binary = probe.binary
     assert binary is not None  # a concrete probe
+    if probe.source_file:
+        return
     if probe.address is not None:
         if not binary.has_code_at(probe.address):
             raise CompileError(f"Could not resolve address: {probe.path}:{probe.address:#x}", 0)

@@ -13,8 +13,8 @@ from probee.errors import ProbeeError, UnknownName
 from probee.model.ctype import CType
 from probee.model.target import Binary, Target
 from probee.model.usdt import UsdtArgument, UsdtPlace
-from probee.probes.argument import function_arguments
 from probee.probes.glob import compile_glob
+from probee.probes.passing import passed_arguments
 from probee.probes.probe import Probe, has_wildcard
 from probee.probes.register import ARCHITECTURES
 from probee.probes.sourcename import CPP, functions_called, shown_name
@@ -101,7 +101,7 @@ def _signature_of(provider: str, binary: Binary, function: str, target: Target) 
             return [f"{_spelling(signature.result)} retval"]
         if target.arch not in ARCHITECTURES:
             return [f"{_spelling(parameter.type)} {parameter.name}" for parameter in signature.parameters]
-        return [f"{_spelling(a.type)} {a.name}    ({a.where})" for a in function_arguments(signature, target.arch)]
+        return [f"{_spelling(a.type)} {a.name}    ({a.where})" for a in passed_arguments(signature, target.arch)]
 
     return lines
 

@@ -43,13 +43,22 @@ def test_the_answers_are_the_kernels(kernel):
     kernel("bpf_loop", "kprobe_multi")
     found = answers(report())
     assert (found["loop"], found["Loop support"], found["kprobe_multi"]) == ("no", "no", "no")
-    assert (found["jiffies64"], found["btf"]) == ("yes", "yes")
+    assert (found["jiffies64"], found["btf"], found["skboutput"]) == ("yes", "yes", "yes")
+    kernel("skb_output")
+    assert answers(report())["skboutput"] == "no"
 
 
 def test_what_is_not_built_is_not_there_whatever_the_kernel_has(kernel):
     kernel()
     found = answers(report())
-    assert {found[name] for name in ("skboutput", "libdw (DWARF support)")} == {"no"}
+    assert {found[name] for name in ("blazesym (advanced symbolization)", "bfd")} == {"no"}
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_debug_information_is_read_when_its_library_is_installed(kernel, monkeypatch, installed):
+    kernel()
+    monkeypatch.setattr("probee.cli.info.reads_dwarf", lambda: installed)
+    assert answers(report())["libdw (DWARF support)"] == ("yes" if installed else "no")
 
 
 @pytest.mark.parametrize("attachable", [True, False])

@@ -43,7 +43,7 @@ def attach_uprobe(spec: LinkSpec, program: Program, *, pid: int = 0) -> Link:
 def _places(link: Link) -> list[tuple[int, int]]:
     """Return (offset, semaphore) of each place, once."""
     spec = link.spec
-    if "function" in spec.parameters or "functions" in spec.parameters or "address" in spec.parameters:
+    if any(name in spec.parameters for name in ("function", "functions", "address", "addresses")):
         return [(offset, 0) for offset in _resolved(link)]
     if "offsets" not in spec.parameters:
         return [(_number(spec, "offset"), _number(spec, "semaphore"))]
@@ -54,12 +54,19 @@ def _places(link: Link) -> list[tuple[int, int]]:
 
 def _resolved(link: Link) -> list[int]:
     """Return where in the file the functions, or the address, of a spec are."""
+    from probee.kernel.executable import placed
+    from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
     from probee.kernel.symbols.module import open_module
 
     parameters, path = link.spec.parameters, str(link.spec.parameters["path"])
+    if "addresses" in parameters:
+        _check_build(link, path)
+        return [_offset_of(path, address) for address in _numbers(link.spec, "addresses")]
     if "address" in parameters:
         return [_offset_of(path, _number(link.spec, "address"))]
-    module = open_module(path)
+    given = parameters.get("debug_directories")
+    more = placed(map(str, given), path) if isinstance(given, list) else ()
+    module = open_module(path, directories=(*more, *DEBUG_DIRECTORIES))
     file = module.file
     listed = parameters.get("functions")
     names = [str(name) for name in listed] if isinstance(listed, list) else [str(parameters["function"])]
@@ -75,6 +82,15 @@ def _resolved(link: Link) -> list[int]:
     if not found:
         raise AttachError(link.probe, f"Could not resolve symbol: {path}:{names[0]}")
     return list(found)
+
+
+def _check_build(link: Link, path: str) -> None:
+    """Raise AttachError if a file is not the one whose addresses a spec has."""
+    from probee.kernel.symbols.binary import open_elf
+
+    wanted = str(link.spec.parameters.get("build_id", ""))
+    if wanted and open_elf(path).build_id != wanted:
+        raise AttachError(link.probe, f"{path} is not the build that this was compiled for: compile it again")
 
 
 def _offset_of(path: str, address: int) -> int:

@@ -15,18 +15,23 @@ from probee.kernel.symbols.binary import open_elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 DEBUG_DIRECTORIES = ("/usr/lib/debug",)
 _PIECE = 1 << 20
 
 
 def find_debug_file(
-    file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = ""
-) -> ElfFile | None:
-    """Return the debug file of a program at `path`, seen below `prefix` (/proc/PID/root); None when there is none."""
+    file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "",
+    note: Callable[[str], None] = lambda path: None,
+) -> ElfFile | None:  # fmt: skip
+    """Return the debug file of a program at `path`, seen below `prefix` (/proc/PID/root); None when there is none.
+
+    `note` is told where it looks: the answer holds as long as nothing changes there.
+    """
     build_id = file.build_id
     for candidate in _candidates(file, path, directories, prefix):
+        note(candidate)
         found = _open(candidate)
         if found is not None and _belongs(found, file, build_id):
             return found

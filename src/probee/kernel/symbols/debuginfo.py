@@ -11,7 +11,17 @@ import os
 
 from probee.errors import FormatError, ProbeeError
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
-from probee.kernel.symbols.dwarfunit import Unit, function_named, inlined_at, name_of, ranges, split_name, text, value
+from probee.kernel.symbols.dwarfunit import (
+    Unit,
+    function_named,
+    inlined_at,
+    is_special,
+    name_of,
+    ranges,
+    split_name,
+    text,
+    value,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +30,15 @@ if TYPE_CHECKING:
 
     from probee.formats.elf.read import ElfFile
     from probee.kernel.symbols.dwarfunit import Row
-    from probee.model.ctype import FunctionType
+    from probee.model.ctype import CType, FunctionType
 
     Answer = TypeVar("Answer")
 
+_GO = 0x16  # DW_LANG_Go
+_KINDS = {
+    "struct": ("DW_TAG_structure_type", "DW_TAG_class_type"), "union": ("DW_TAG_union_type",),
+    "enum": ("DW_TAG_enumeration_type",), "typedef": ("DW_TAG_typedef",), "int": ("DW_TAG_base_type",),
+}  # fmt: skip
 MISSING = "reading DWARF needs pyelftools: pip install 'probee[dwarf]'"
 
 
@@ -45,19 +60,30 @@ class SourceFrame:
 class DebugInfo:
     """The debug information of one program or library."""
 
-    __slots__ = ("_aranges", "_directories", "_dwarf", "_file", "_indexed", "_path", "_types", "_unit_list", "name")
+    __slots__ = (
+        "_aranges", "_directories", "_dwarf", "_file", "_indexed", "_known_types", "_note", "_path", "_types", "_unit_list",
+        "name",
+    )  # fmt: skip
 
-    def __init__(self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "") -> None:
-        """Read that of a file, or of its separate debug file; ProbeeError without pyelftools, FormatError without DWARF."""
+    def __init__(
+        self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "",
+        note: Callable[[str], None] = lambda path: None,
+    ) -> None:  # fmt: skip
+        """Read that of a file, or of its separate debug file; ProbeeError without pyelftools, FormatError without DWARF.
+
+        `note` is told of every other file that it looks for.
+        """
         self.name = file.name
         self._file = file
         self._path = f"{prefix}{path}"
         self._directories = directories
-        self._dwarf = _open(file, path, directories, prefix)
+        self._note = note
+        self._dwarf = _open(file, path, directories, prefix, note)
         self._unit_list: list[Unit] | None = None
         self._aranges: Any = None
         self._indexed: dict[int, Unit] = {}
         self._types: Any = None
+        self._known_types: dict[tuple[str, str], CType | None] = {}
 
     def _safely(self, ask: Callable[[], Answer]) -> Answer:
         return _translated(self.name, ask)
@@ -74,7 +100,7 @@ class DebugInfo:
             from probee.kernel.symbols.dwarfsplit import split_unit
 
             home = text(cu.get_top_DIE(), "DW_AT_comp_dir")
-            unit.body = split_unit(cu, (os.path.join(home, other),), self._path, self._directories) or cu
+            unit.body = split_unit(cu, (os.path.join(home, other),), self._path, self._directories, self._note) or cu
         return unit
 
     def _unit_at(self, address: int) -> Unit | None:
@@ -113,6 +139,27 @@ class DebugInfo:
                     function = self._innermost(unit, row[0])
                     found[function] = min(row[0], found.get(function, row[0]))
             return sorted(found.values())
+
+        return self._safely(ask)
+
+    def columns_of(self, file: str, line: int) -> list[int]:
+        """Return the columns of a line at which statements begin, sorted."""
+        return self._safely(lambda: sorted({row[3] for _, row in self._rows_of(file) if row[2] == line}))
+
+    def source_names(self) -> list[str]:
+        """Return the names, without directories, of all source files."""
+
+        def ask() -> list[str]:
+            return sorted({os.path.basename(path) for unit in self._units() for path in unit.paths(self._dwarf)})
+
+        return self._safely(ask)
+
+    def files_called(self, file: str) -> list[str]:
+        """Return the source files that a path, or the end of one, may mean."""
+
+        def ask() -> list[str]:
+            found = {path for unit in self._units() for path in unit.paths(self._dwarf) if _is_named(path, file)}
+            return sorted(found)
 
         return self._safely(ask)
 
@@ -166,10 +213,6 @@ class DebugInfo:
         """
 
         def ask() -> FunctionType | None:
-            from probee.kernel.symbols.dwarftype import DwarfTypes
-
-            if self._types is None:
-                self._types = DwarfTypes(self._safely)
             unit = self._unit_at(address)
             die = None
             if unit is not None:
@@ -177,10 +220,49 @@ class DebugInfo:
                 if other and unit.body is unit.cu:  # its lines are here all the same
                     raise FormatError(f"{self.name} has its types in {other}, which is not there, or not of DWARF 5")
                 die = unit.function_at(address) or function_named(unit.body, name)
-            found: FunctionType | None = self._types.function(die) if die is not None else None
+            if die is None or unit is None:
+                return None
+            found: FunctionType = self._model().function(die)
             return found
 
         return self._safely(ask)
+
+    def convention_at(self, address: int) -> str:
+        """Return why a function's arguments are not where the platform's C has them; "" when they are."""
+
+        def ask() -> str:
+            unit = self._unit_at(address)
+            die = unit.function_at(address) if unit is not None else None
+            if unit is None or die is None:
+                return ""
+            if value(unit.body.get_top_DIE(), "DW_AT_language") == _GO:
+                return "Go passes arguments in a way of its own"
+            return "the compiler passes its arguments in a way of its own" if is_special(die) else ""
+
+        return self._safely(ask)
+
+    # -- types
+
+    def type_named(self, kind: str, name: str) -> CType | None:
+        """Return a type that the program defines; kind is "struct" (classes, too), "union", "enum", "typedef" or "int"."""
+
+        def ask() -> CType | None:
+            from probee.kernel.symbols.dwarfname import entry_named
+
+            die = entry_named(self._dwarf, self._units(), name, _KINDS[kind])
+            return self._model().made(die) if die is not None else None
+
+        if (kind, name) not in self._known_types:
+            self._known_types[kind, name] = self._safely(ask)
+        return self._known_types[kind, name]
+
+    def _model(self) -> Any:
+        """Return what makes model types of entries."""
+        if self._types is None:
+            from probee.kernel.symbols.dwarftype import DwarfTypes
+
+            self._types = DwarfTypes(self._safely)
+        return self._types
 
     def _innermost(self, unit: Unit, address: int) -> tuple[int, int]:
         """Return (unit, entry) of the function, perhaps an inlined one, that an address is in, by their places."""
@@ -206,17 +288,17 @@ def _translated(name: str, ask: Callable[[], Answer]) -> Answer:
         raise FormatError(f"{name} has debug information that cannot be read ({what})") from None
 
 
-def _open(file: ElfFile, path: str, directories: Sequence[str], prefix: str) -> Any:
+def _open(file: ElfFile, path: str, directories: Sequence[str], prefix: str, note: Callable[[str], None]) -> Any:
     """Return the library's view of the file that has the DWARF."""
+    holder: ElfFile | None = file
+    if file.section(".debug_info") is None and file.section(".zdebug_info") is None:
+        holder = find_debug_file(file, path, directories=directories, prefix=prefix, note=note)
+    if holder is None or holder.section(".debug_info") is None:
+        raise FormatError(f"{file.name} has no debug information (compile it with -g, or install its debug package)")
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError:
         raise ProbeeError(MISSING) from None
-    holder: ElfFile | None = file
-    if file.section(".debug_info") is None and file.section(".zdebug_info") is None:
-        holder = find_debug_file(file, path, directories=directories, prefix=prefix)
-    if holder is None or holder.section(".debug_info") is None:
-        raise FormatError(f"{file.name} has no debug information (compile it with -g, or install its debug package)")
     from io import BytesIO
     from mmap import mmap
 

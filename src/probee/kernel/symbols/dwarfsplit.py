@@ -15,7 +15,7 @@ from probee.kernel.symbols.binary import open_elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from probee.formats.elf.read import ElfFile
@@ -30,10 +30,16 @@ _BASES = {  # where a split unit's tables begin, behind their headers
 _ADDRESS_SIZE = 8
 
 
-def split_unit(cu: Any, names: tuple[str, ...], path: str, directories: Sequence[str]) -> Any:
-    """Return the unit that a skeleton stands for, None when its file is not there; `names` are the file's, best first."""
+def split_unit(
+    cu: Any, names: tuple[str, ...], path: str, directories: Sequence[str], note: Callable[[str], None]
+) -> Any:
+    """Return the unit that a skeleton stands for, None when its file is not there; `names` are the file's, best first.
+
+    `note` is told where it looks.
+    """
     id = cu.header.dwo_id
     for candidate in _candidates(names, path, directories):
+        note(candidate)
         if not os.path.isfile(candidate):
             continue
         try:

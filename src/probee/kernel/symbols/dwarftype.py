@@ -18,6 +18,7 @@ from probee.model.ctype import (
     IntType,
     Member,
     Parameter,
+    PassedByReference,
     PointerType,
     StructType,
     TypedefType,
@@ -33,6 +34,9 @@ _QUALIFIERS = ("DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_typ
 _POINTERS = ("DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type")
 _STRUCTS = {"DW_TAG_structure_type": "struct", "DW_TAG_class_type": "struct", "DW_TAG_union_type": "union"}
 _BOOLEAN, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 4, 5, 6, 7, 8, 16  # DW_ATE
+_COMPLEX_FLOAT = 3
+_BY_REFERENCE = 4  # DW_CC_pass_by_reference, version 5
+_IN_CLASS = 1  # DW_DEFAULTED_in_class
 _DEEPEST = 64
 
 
@@ -63,8 +67,10 @@ class DwarfTypes:
     def of(self, die: Any) -> CType:
         """Return the type of the entry that an entry's DW_AT_type names; void without one."""
         target = _target(die)
-        if target is None:
-            return VOID
+        return VOID if target is None else self.made(target)
+
+    def made(self, target: Any) -> CType:
+        """Return the type that an entry describes."""
         place = id(target.dwarfinfo), target.offset  # split units count from 0 each
         known = self._known.get(place)
         if known is None:
@@ -83,7 +89,8 @@ class DwarfTypes:
         if tag in _STRUCTS:
             if "DW_AT_declaration" in die.attributes:
                 return ForwardType(_STRUCTS[tag], name)
-            return StructType(_STRUCTS[tag], name, size, lambda: self._guard(lambda: self._members(die)))
+            make = PassedByReference if self._is_passed_by_reference(die) else StructType
+            return make(_STRUCTS[tag], name, size, lambda: self._guard(lambda: self._members(die)))
         if tag == "DW_TAG_enumeration_type":
             values = tuple((text(child, "DW_AT_name"), value(child, "DW_AT_const_value")) for child in die.iter_children())
             return EnumType(name, size, values, signed=any(value < 0 for _, value in values))
@@ -92,6 +99,26 @@ class DwarfTypes:
         if tag == "DW_TAG_subroutine_type":
             return self.function(die)
         return VOID
+
+    def _is_passed_by_reference(self, die: Any, depth: int = 0) -> bool:
+        """Return whether a class of C++ is passed by address: DWARF 5 says so, else its destructor and virtual functions do."""
+        said = die.attributes.get("DW_AT_calling_convention")
+        if said is not None:
+            return bool(said.value == _BY_REFERENCE)
+        for child in die.iter_children() if depth < _DEEPEST else ():
+            name = text(child, "DW_AT_name")
+            if child.tag == "DW_TAG_subprogram":
+                if name.startswith("~") and not _is_made_by_compiler(child):
+                    return True
+                if "DW_AT_virtuality" in child.attributes or _is_copying(child, name, die):
+                    return True
+            elif child.tag == "DW_TAG_inheritance" and "DW_AT_virtuality" in child.attributes:
+                return True
+            elif child.tag in ("DW_TAG_member", "DW_TAG_inheritance") and "DW_AT_external" not in child.attributes:
+                inner = _target(child)
+                if inner is not None and inner.tag in _STRUCTS and self._is_passed_by_reference(inner, depth + 1):
+                    return True
+        return False
 
     def _array(self, die: Any) -> CType:
         counts = [_count(child) for child in die.iter_children() if child.tag == "DW_TAG_subrange_type"] or [0]
@@ -121,6 +148,23 @@ class DwarfTypes:
         return Member(text(die, "DW_AT_name"), self._later(die), offset, bits)
 
 
+def _is_made_by_compiler(die: Any) -> bool:
+    """Return whether a special member function is not written in the source, or only as `= default` where it is declared."""
+    return "DW_AT_artificial" in die.attributes or value(die, "DW_AT_defaulted") == _IN_CLASS
+
+
+def _is_copying(die: Any, name: str, owner: Any) -> bool:
+    """Return whether a function is a copy or move constructor that somebody wrote."""
+    if name != text(owner, "DW_AT_name") or _is_made_by_compiler(die):
+        return False
+    parameters = [child for child in die.iter_children() if child.tag == "DW_TAG_formal_parameter"]
+    if len(parameters) != 2 or "DW_AT_type" not in parameters[1].attributes:  # the first is `this`
+        return False
+    reference = _target(parameters[1])
+    pointed = _target(reference) if reference is not None and reference.tag in _POINTERS[1:] else None
+    return pointed is not None and pointed.offset == owner.offset
+
+
 def _typed(die: Any) -> Any:
     return die if "DW_AT_type" in die.attributes else origin(die)
 
@@ -141,10 +185,10 @@ def _points_to_const(die: Any) -> bool:
 
 
 def _base(name: str, size: int, encoding: int) -> CType:
-    if encoding == _FLOAT:
+    if encoding in (_FLOAT, _COMPLEX_FLOAT):
         return FloatType(name, size)
     if encoding not in (_BOOLEAN, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF):
-        return VOID  # complex and decimal numbers
+        return VOID  # decimal numbers
     kind = "bool" if encoding == _BOOLEAN else "char" if encoding in (_SIGNED_CHAR, _UNSIGNED_CHAR) else ""
     return IntType(name, size, signed=encoding in (_SIGNED, _SIGNED_CHAR), encoding=kind)
 

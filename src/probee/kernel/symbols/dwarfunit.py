@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Row: TypeAlias = tuple[int, str, int, int, bool]
 
+SCOPES = ("DW_TAG_namespace", "DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_module")  # what functions and types are in
+_NOCALL = 5  # DW_CC_nocall
 _DEEPEST = 64  # inlined into inlined into …
 
 
@@ -78,7 +80,6 @@ class Unit:
         rows = self.rows(dwarf)
         at = bisect_right(self._starts, address) - 1
         return rows[at] if at >= 0 else None
-
 
     def function_at(self, address: int) -> Any:
         """Return the entry of the function whose code is at an address, None where there is none."""
@@ -174,8 +175,16 @@ def functions(cu: Any) -> Iterator[Any]:
         for die in waiting.pop().iter_children():
             if die.tag == "DW_TAG_subprogram":
                 yield die
-            elif die.tag in ("DW_TAG_namespace", "DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_module"):
+            elif die.tag in SCOPES:
                 waiting.append(die)
+
+
+def is_special(die: Any) -> bool:
+    """Return whether a compiler has changed how a function is called: it says so, or it is a copy that GCC made for itself."""
+    if value(die, "DW_AT_calling_convention") == _NOCALL:
+        return True
+    names = [text(each, name) for each in (die, origin(die)) for name in ("DW_AT_linkage_name", "DW_AT_name")]
+    return any(piece in name for name in names for piece in (".isra.", ".constprop."))
 
 
 def function_named(cu: Any, name: str) -> Any:

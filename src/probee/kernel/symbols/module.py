@@ -6,7 +6,7 @@ The order is the one in which names are most exact: the file's own .symtab, else
 
 from __future__ import annotations
 
-from probee.errors import FormatError
+from probee.errors import FormatError, ProbeeError
 from probee.kernel.symbols.binary import open_elf
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
 
@@ -19,30 +19,38 @@ if TYPE_CHECKING:
     from probee.kernel.symbols.debuginfo import DebugInfo
 
 
-def open_module(path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES) -> Module:
+def open_module(
+    path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, note: Callable[[str], None] = lambda path: None
+) -> Module:
     """Open a program or library with all symbols that there are for it; the errors of binary.open_elf.
 
     A path below /proc/PID/root looks for debug files there, too.
     """
     prefix, root, rest = path.partition("/root/") if path.startswith("/proc/") else (path, "", "")
     if root:
-        return Module(open_elf(path), f"/{rest}", directories=directories, prefix=f"{prefix}/root")
-    return Module(open_elf(path), path, directories=directories)
+        return Module(open_elf(path), f"/{rest}", directories=directories, prefix=f"{prefix}/root", note=note)
+    return Module(open_elf(path), path, directories=directories, note=note)
 
 
 class Module:
-    """`path` is what people know the file by; `prefix` is what stands before it where another root directory is meant."""
+    """`path` is what people know the file by; `prefix` is what stands before it where another root directory is meant.
 
-    __slots__ = ("_debug_info", "_more", "_tables", "directories", "file", "path", "prefix")
+    `note` is told of every other file that is looked for.
+    """
+
+    __slots__ = ("_debug_info", "_more", "_note", "_tables", "_undescribed", "directories", "file", "path", "prefix")
 
     def __init__(
-        self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = ""
-    ) -> None:
+        self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "",
+        note: Callable[[str], None] = lambda path: None,
+    ) -> None:  # fmt: skip
         self.file = file
         self.path = path
         self.prefix = prefix
         self.directories = directories
+        self._note = note
         self._debug_info: DebugInfo | None = None
+        self._undescribed: ProbeeError | None = None
         self._tables: list[SymbolTable] = []
         self._more: Iterator[Callable[[], SymbolTable | None]] = iter(
             (self._own, self._of_mini_debug, lambda: self.file.dynsym)
@@ -68,7 +76,9 @@ class Module:
     def _own(self) -> SymbolTable | None:
         if self.file.symtab is not None:
             return self.file.symtab
-        found = find_debug_file(self.file, self.path, directories=self.directories, prefix=self.prefix)
+        found = find_debug_file(
+            self.file, self.path, directories=self.directories, prefix=self.prefix, note=self._note
+        )
         return found.symtab if found is not None else None
 
     def _of_mini_debug(self) -> SymbolTable | None:
@@ -89,10 +99,18 @@ class Module:
 
     def debug_info(self) -> DebugInfo:
         """Return what DWARF says about the file; FormatError when there is none, ProbeeError without the library for it."""
+        if self._undescribed is not None:
+            raise self._undescribed
         if self._debug_info is None:
             from probee.kernel.symbols.debuginfo import DebugInfo
 
-            self._debug_info = DebugInfo(self.file, self.path, directories=self.directories, prefix=self.prefix)
+            try:
+                self._debug_info = DebugInfo(
+                    self.file, self.path, directories=self.directories, prefix=self.prefix, note=self._note
+                )
+            except ProbeeError as error:
+                self._undescribed = error
+                raise
         return self._debug_info
 
     def find(self, name: str) -> list[Symbol]:

@@ -46,7 +46,7 @@ def _struct_field(resolver: Resolver, node: ast.Field, struct: c.StructType, spa
     member = path[-1]
     inner = c.strip(member.type)
     _refuse_floats(node, inner)
-    space = "kernel" if space == "context" else space
+    space = resolver.instance.space if space == "context" else space
     if isinstance(inner, c.ForwardType):
         return t.struct_of(find_struct(resolver.script, inner, node.span), space)
     return t.from_ctype(member.type, space)
@@ -66,8 +66,18 @@ def _unknown_field(node: ast.Field, struct: c.StructType) -> CompileError:
     if node.name.startswith("common_") and struct.name.startswith("_tracepoint_"):
         return CompileError("BPF does not support accessing common tracepoint fields", node.span)
     near = closest(node.name, [member.name for member in struct.members if member.name], 1)
+    if struct.name.startswith("_arguments_"):
+        return _unknown_argument(node, struct, near)
     message = f"Struct/union of type '{struct.kind} {struct.name}' does not contain a field named '{node.name}'"
     return UnknownName(message, node.span, did_you_mean=near[0] if near else "")
+
+
+def _unknown_argument(node: ast.Field, struct: c.StructType, near: tuple[str, ...]) -> CompileError:
+    name = struct.name.removeprefix("_arguments_")
+    error = UnknownName(f"The function {name} has no argument '{node.name}'", node.span, did_you_mean=near[0] if near else "")
+    if not near:
+        error.hint = f"Its arguments: {', '.join(m.name for m in struct.members) or 'none'}."
+    return error
 
 
 def tuple_index(resolver: Resolver, node: ast.TupleIndex) -> Ty:

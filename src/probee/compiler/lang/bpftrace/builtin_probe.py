@@ -103,6 +103,10 @@ def _retval(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:
 
 def _args_type(resolver: Resolver, node: ast.Identifier) -> Ty:
     struct = resolver.instance.args
+    if struct is None and resolver.instance.provider == "uprobe":
+        from probee.compiler.lang.bpftrace.passed import arguments_of
+
+        struct = resolver.instance.args = arguments_of(resolver.script, resolver.instance, node.span)
     if struct is None and resolver.instance.provider in TRAMPOLINES:
         raise CompileError("The args builtin cannot be used for 'fentry/fexit:bpf' probes", node.span)
     if struct is None:

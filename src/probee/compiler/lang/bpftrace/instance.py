@@ -226,7 +226,7 @@ def _depends_on_match(probe: ast.Probe, point: Probe) -> bool:
         return True
     if point.provider.name == "rawtracepoint" and _mentions(probe, TYPED_CALLS):
         return True
-    if point.provider.name in ("uprobe", "uretprobe") and _mentions(probe, PER_PLACE):
+    if point.provider.name in ("uprobe", "uretprobe") and _mentions(probe, {*PER_PLACE, "args"}):
         return True
     return _mentions(probe, {"probe", "args"} if point.provider.name in ("tracepoint", "rawtracepoint") else {"probe"})
 

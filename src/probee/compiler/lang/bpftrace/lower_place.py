@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from probee.compiler.ir import op
 from probee.compiler.ir.unit import Value
-from probee.compiler.lang.bpftrace import ast, place, slot
+from probee.compiler.lang.bpftrace import ast, passed, place, slot
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.lower import Lowerer
+from probee.compiler.lang.bpftrace.lower_context import context_of
+from probee.compiler.lang.bpftrace.passed import PassedMember
 from probee.compiler.lang.bpftrace.place import Place
 from probee.compiler.lang.bpftrace.resolve import known_int
 from probee.compiler.lang.bpftrace.scope import Outside, VariableInfo, Within
@@ -30,17 +32,19 @@ def _variable_place(low: Lowerer, node: ast.Variable) -> Place:
 
 
 def _identifier_place(low: Lowerer, node: ast.Identifier) -> Place | None:
-    """`args` lies in the program's context."""
+    """`args` lies in the program's context, or is put together."""
     if node.type.kind != "struct":
         return None
-    from probee.compiler.lang.bpftrace.lower_context import context_of
-
+    if passed.is_args(node):
+        return passed.together(low, node)
     return Place(context_of(low, node), 0, node.type)
 
 
 def _struct_place(low: Lowerer, node: ast.Field) -> Place:
     """Where the struct or record lies that a field is taken of."""
     operand = node.operand
+    if passed.is_args(operand):
+        return Place(context_of(low, operand), 0, operand.type)
     if operand.type.kind != "pointer":
         return low.place(operand)
     target = operand.type.target
@@ -57,6 +61,8 @@ def _field_place(low: Lowerer, node: ast.Field) -> Place:
         field = next(f for f in base.type.fields if f.name == node.name)
         return base.at(field.offset, field.type)
     found = base.member(node.meaning, node.type)
+    if isinstance(node.meaning[-1], PassedMember) and not node.type.is_scalar and base.space == "context":
+        return passed.memory(low, found, node.meaning[-1])
     if isinstance(node.meaning[-1], SlotMember) and not node.type.is_scalar and base.space == "context":
         return slot.memory(low, found)
     return found
@@ -170,6 +176,8 @@ def _field(low: Lowerer, node: ast.Field) -> Value:
 
     if isinstance(path[-1], LocatedMember):
         return located(low, where, path[-1])
+    if isinstance(path[-1], PassedMember) and where.space == "context":
+        return passed.value(low, where, path[-1])
     if isinstance(path[-1], SlotMember) and where.space == "context":
         return slot.value(low, where, path[-1])
     if path[-1].bit_size:

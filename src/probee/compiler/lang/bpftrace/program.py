@@ -21,7 +21,7 @@ from probee.compiler.lang.bpftrace.trusted import forget
 from probee.errors import CompileError, Source, UsageError, span_range
 from probee.model.spec import AttachType, LinkSpec
 from probee.model.target import Target
-from probee.probes.probe import Probe
+from probee.probes.probe import Probe, debug_parameters, located_parameters
 
 RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
@@ -238,6 +238,7 @@ def _shown(warning: CompileError) -> str:
 
 def _program(script: Script, unit: Unit, instance: Instance, options: Options, at_return: Instance | None = None) -> Program:
     name = _program_name(instance)
+    script.binary = instance.binary
     function = Function(name, (pointer("context"),), I64, span=instance.probe.span)
     low = Lowerer(script, unit, instance, function)
     add_runtime_maps(low)
@@ -327,13 +328,13 @@ def _links(script: Script, unit: Unit, instance: Instance) -> None:
 
 def _links_by_file(unit: Unit, instance: Instance) -> None:
     """Add one link for each program or library, to all the functions that are meant in it."""
-    functions: dict[str, list[str]] = {}
+    found: dict[str, list[Probe]] = {}
     for match in instance.matches:
-        functions.setdefault(match.file, []).append(match.function)
-    paths = {match.file: match.path for match in instance.matches}
-    for file, names in functions.items():
-        name = instance.point.replace(path=paths[file]).name
-        place: dict[str, int | str | list[str]] = {"path": file, "functions": names}
+        found.setdefault(match.file, []).append(match)
+    for file, matches in found.items():
+        name = instance.point.replace(path=matches[0].path).name
+        place: dict[str, int | str | list[str]] = {"path": file, "functions": [match.function for match in matches]}
+        place = located_parameters(matches) if matches[0].source_file else {**place, **debug_parameters(matches[0])}
         unit.links.append(LinkSpec(instance.provider, unit.programs[-1].name, name, place, span=instance.span))
 
 

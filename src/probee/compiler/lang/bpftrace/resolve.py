@@ -69,6 +69,7 @@ class Resolver:
     def probe(self, instance: Instance) -> None:
         """Resolve one instance; also called right before it is lowered, so that the annotations are its own."""
         self.instance = instance
+        self.script.binary = instance.binary
         self.scopes, self.loops = [{**instance.parameters}], []
         if instance.probe.predicate is not None:
             self.attempt(self.condition, instance.probe.predicate)

@@ -11,7 +11,7 @@ from probee.compiler.lang.bpftrace.config import Config
 from probee.compiler.lang.bpftrace.type import Ty
 from probee.errors import CompileError, Source
 from probee.model.ctype import StructType
-from probee.model.target import Target
+from probee.model.target import Binary, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,6 +141,11 @@ class Instance:
         return self.point.provider.name
 
     @property
+    def binary(self) -> Binary | None:
+        """The program or library that is probed; of several, the first."""
+        return self.matches[0].binary if self.matches else None
+
+    @property
     def space(self) -> str:
         """Where a pointer made from a plain number points, in this probe."""
         return "user" if self.provider in ("uprobe", "uretprobe", "usdt") else "kernel"
@@ -150,7 +155,7 @@ class Script:
     """A script being compiled: what was read of it, and what has been learnt."""
 
     __slots__ = (
-        "asked", "calls", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options",
+        "asked", "binary", "calls", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options",
         "parameters", "program", "source", "stored_lengths", "structs", "symbols", "target", "warnings",
     )  # fmt: skip
 
@@ -162,6 +167,7 @@ class Script:
         self.target = target
         self.config = config
         self.parameters = parameters
+        self.binary: Binary | None = None  # the program of the probe that is being looked at, whose types have names here
         self.maps: dict[str, MapInfo] = {}
         self.instances: list[Instance] = []
         self.structs: dict[str, object] = {}  # "struct x" → CType, from the preamble

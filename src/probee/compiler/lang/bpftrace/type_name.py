@@ -1,4 +1,4 @@
-"""Type names in the source become types: the language's own, C's, the preamble's, BTF's, in this order."""
+"""Type names in the source become types: the language's, C's, the preamble's, the probed program's, BTF's, in this order."""
 
 from __future__ import annotations
 
@@ -62,15 +62,22 @@ def named_ctype(script: Script, name: ast.NamedType, *, incomplete: bool = False
     if not name.tag and name.name in t.C_INTS:
         size, signed = t.C_INTS[name.name]
         return c.IntType(name.name, size, signed=signed)
-    if script.target.has_btf:
-        for kind in kinds:
-            found = script.target.type_named(kind, name.name)
-            if found is not None:
-                return found
+    for kind in kinds:
+        found = _described(script, kind, name.name)
+        if found is not None:
+            return found
     if incomplete and name.tag in ("struct", "union"):
         return c.ForwardType(name.tag, name.name)
     what = f"{name.tag} {name.name}" if name.tag else name.name
     raise _unknown(script, f'Cannot resolve unknown type "{what}"', name.span)
+
+
+def _described(script: Script, kind: str, name: str) -> c.CType | None:
+    """Return a type that the debug information of the probed program describes, or that of the kernel."""
+    found = script.binary.type_named(kind, name) if script.binary is not None else None
+    if found is None and script.target.has_btf:
+        found = script.target.type_named(kind, name)
+    return found
 
 
 def _unknown(script: Script, message: str, span: int) -> UnknownName:
@@ -85,7 +92,7 @@ def find_struct(script: Script, ctype: c.CType, span: int) -> c.StructType:
     bare = c.strip(ctype)
     if isinstance(bare, c.ForwardType):
         own = script.structs.get(f"{bare.kind} {bare.name}")
-        found = own if own is not None else (script.target.type_named(bare.kind, bare.name) if script.target.has_btf else None)
+        found = own if own is not None else _described(script, bare.kind, bare.name)
         if not isinstance(found, c.StructType):
             raise _unknown(script, f"Unknown struct/union: '{bare.kind} {bare.name}'", span)
         return found
