@@ -425,3 +425,18 @@ def packet_rewritten() -> tuple[Unit, int]:
     w.store(start, w.const(0x55, I8), 11)
     length = w.emit(op.DISTANCE, I64, [w.emit(op.OFFSET, PACKET_POINTER, [start, w.const(14)]), start])
     return w.done(w.add(w.zext(w.load(start, I8, 11), I64), length), 0x55 + 14)
+
+
+@case(kernel_only=True)
+def map_in_a_map() -> tuple[Unit, int]:
+    """A lookup in an array of maps that has none in it: what would be found is a map to look up in."""
+    w = Writer()
+    w.unit.maps["inner"] = MapSpec("inner", MapType.HASH, 8, 8, 4)
+    w.unit.maps["outer"] = MapSpec("outer", MapType.ARRAY_OF_MAPS, 4, 4, 2, inner="inner")
+    found = w.helper("map_lookup_elem", w.map("outer"), w.key(1, I32), type=pointer("map", nullable=True))
+    w.exit_unless(w.check_null(found), 21)
+    inner = w.non_null(found)
+    w.helper("map_update_elem", inner, w.key(5), w.key(6), w.const(0))
+    value = w.helper("map_lookup_elem", inner, w.key(5), type=pointer("map", nullable=True))
+    w.exit_unless(w.check_null(value), 22)
+    return w.done(w.load(w.non_null(value), I64), 21)

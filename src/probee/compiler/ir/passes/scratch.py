@@ -1,7 +1,8 @@
 """Moves slots that do not fit the 512-byte stack to per-CPU scratch memory, biggest first.
 
-What moves is decided here: as long as the deepest chain of calls needs too much, the largest slot on it that may move.  How a
-function gets at its scratch memory is claim.py's.
+What moves is decided here: as long as the deepest chain of calls needs too much, the largest slot on it that may move.  Before
+Linux 5.12 (commit 01f810ace9ed "bpf: Allow variable-offset stack access") so does what is indexed by a variable; atomics that
+fetch came with the same version.  How a function gets at its scratch memory is claim.py's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ def scratch(unit: Unit) -> Unit:
     for program in unit.programs:
         pinned = _Pinned(program.functions)
         frames = {function.name: _StackFrame(function, reserve, pinned) for function in program.functions}
+        if "atomic_fetch" not in unit.features:
+            for frame in frames.values():
+                frame.move(_indexed(frame.function))
         while True:
             name = _fullest(program.functions[0].name, frames)
             if name is None:
@@ -75,12 +79,25 @@ class _StackFrame:
         return self._movable
 
     def move_largest(self) -> bool:
-        if not self.movable:
-            return False
-        slot = self.movable.pop()
-        self.moved.append(slot)
-        self.size -= -(-slot.attr.size // 8) * 8
-        return True
+        return self.move(set(self.movable[-1:]))
+
+    def move(self, slots: set[Value]) -> bool:
+        """Move those of some slots that may; return whether there was one."""
+        moving = [slot for slot in self.movable if slot in slots] if slots else []
+        self.moved += moving
+        self._movable = [slot for slot in self.movable if slot not in slots] if slots else self._movable
+        self.size -= sum(-(-slot.attr.size // 8) * 8 for slot in moving)
+        return bool(moving)
+
+
+def _indexed(function: Function) -> set[Value]:
+    """Return the slots of which some pointer is at a distance that is not constant."""
+    return {
+        root(value)
+        for block in function.blocks
+        for value in block.values
+        if value.op == op.OFFSET and value.type.space == "stack" and value.args[1].op != op.CONST
+    }
 
 
 def _fullest(name: str, frames: dict[str, _StackFrame]) -> str | None:

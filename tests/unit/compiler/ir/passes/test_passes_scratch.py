@@ -128,6 +128,23 @@ def test_a_callee_uses_the_stack_of_its_caller(size: int, moves: bool) -> None:
     assert ("scratch" in d.unit.maps) == moves
 
 
+@pytest.mark.parametrize("kernel", ["5.10", "5.12"])
+def test_an_array_with_a_variable_index_moves_where_the_stack_has_none(kernel: str) -> None:
+    d = Draft(pointer("context"), I64)
+    d.unit.maps["loss"] = loss()
+    d.unit.features = frozenset(("atomic_fetch",) if kernel == "5.12" else ())
+    array, other = d.alloca(32, name="array"), d.alloca(8)
+    d.zero(array, 32)
+    d.store(other, d.const(2))
+    at = d.shl(d.bound(d.load(other, I64), 3), 3)
+    d.store(d.offset(array, at), d.const(9))
+    d.return_(d.add(d.load(d.offset(array, at), I64), d.load(array, I64, 8)))
+    verify(scratch(d.unit))
+    assert (array in d.all(op.ALLOCA)) == (kernel == "5.12")
+    assert other in d.all(op.ALLOCA)
+    assert Machine(d.unit).run(bytes(64)) == 9
+
+
 def passed_on(write: Callable[[Builder], object]) -> Draft:
     """Return a function that gives 600 bytes to another, which does something with them."""
     d = Draft()
