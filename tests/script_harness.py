@@ -13,7 +13,7 @@ from typing import Any
 
 from probee.compiler.compile import compile
 from probee.errors import Source
-from probee.formats.insn.interpret import Environment, Memory, RingBuf, StackTraceMap, machine_of, models_of
+from probee.formats.insn.interpret import Environment, Memory, PerfEventArray, RingBuf, StackTraceMap, machine_of, models_of
 from probee.formats.target import FileTarget
 from probee.model import event as events
 from probee.model.snapshot import MapSnapshot
@@ -64,14 +64,17 @@ class World:
 
 
 class Outcome:
-    """What a script did: `out` and `err` as written, the exit status, the maps as they were at the end."""
+    """What a script did: `out` and `err` as written, the exit status, the maps as they were at the end, records of packets."""
 
-    def __init__(self, spec: ObjectSpec, out: str, err: str, status: int, maps: dict[str, MapSnapshot]) -> None:
+    def __init__(
+        self, spec: ObjectSpec, out: str, err: str, status: int, maps: dict[str, MapSnapshot], packets: list[bytes]
+    ) -> None:
         self.spec = spec
         self.out = out
         self.err = err
         self.status = status
         self.maps = maps
+        self.packets = packets
 
 
 class _Target(FileTarget):
@@ -204,7 +207,11 @@ class _Run:
         self.writer.write([events.MapsAtExit([found for found in at_exit if found.rows])])
         text = self.out.getvalue()
         out = text[:before] + text[before:].removeprefix(b"\n\n")
-        return Outcome(self.spec, out.decode("utf-8", "surrogateescape"), self.err.getvalue().decode(), self.status, maps)
+        buffer = self.models.get("packets")
+        packets = [data for _, data in buffer.records] if isinstance(buffer, PerfEventArray) else []
+        return Outcome(
+            self.spec, out.decode("utf-8", "surrogateescape"), self.err.getvalue().decode(), self.status, maps, packets
+        )
 
     def _fire(self, link: Any) -> None:
         context = self.world.contexts.get(link.probe, self.world.context)

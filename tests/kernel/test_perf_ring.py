@@ -176,7 +176,8 @@ def test_each_cpu_has_its_ring(raw_writer: Writer) -> None:
 @contextmanager
 def waiting(buffer: PerfBuffer) -> Iterator[select.epoll]:
     with select.epoll() as poll:
-        buffer.register(poll)
+        for fd in buffer.descriptors:
+            poll.register(fd, select.EPOLLIN)
         yield poll
 
 

@@ -155,7 +155,8 @@ class MapSpec:
     """A map to create.
 
     `role` says who reads it: "user" maps are the script's (printed at exit, name as in the script), "ring" is the event ring,
-    "packets" the perf buffer of skboutput(); "scratch", "loss", "stack" and "constant" belong to the runtime.  `key` and `value` are how the script sees entries.
+    "packets" the perf buffer of skboutput(), "scratch", "loss", "stack" and "constant" belong to the runtime.  `key` and
+    `value` are how the script sees entries.
     `aggregation` is "" or one of count sum avg min max stats hist lhist tseries; then the value is stored as
     `aggregation_parameters` tells (see runtime/aggregate.py).  `scalar` maps have no key in the script.
     `inner` is, for a map of maps, the name of the object's map that the inner ones look like.  `pin` is a path in a BPF file
@@ -294,7 +295,7 @@ class LinkSpec:
       watchpoint               {"address": where, "length": bytes, "mode": of "rwx", "pid": whose memory, 0 for the kernel's}
       iter                     {"pid": 0 for all, "pin": path or ""}
       fentry fexit fmod_ret lsm {}: the program's attach_target says where
-      xdp                      {"device": name, "flags": of XDP_FLAGS_* (1 unless there is one, 2 generic, 4 driver, 8 hardware)}
+      xdp                      {"device": name, "flags": XDP_FLAGS_*: 1 if there is none, 2 generic, 4 driver, 8 hardware}
       tc                       {"device": name, "direction": "ingress" or "egress"}
       socket                   {"device": name, "" for all}
       cgroup                   {"path": directory}; the program's attach_type says what of it

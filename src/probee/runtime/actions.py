@@ -227,4 +227,5 @@ _MAKERS: dict[str, Callable[[Action, Session], One]] = {
     "system": _system,
     "runtime_warning": _runtime_warning,
     "strftime": lambda action, session: _nothing,
+    "skboutput": lambda action, session: _nothing,  # packets come another way: see packet.py
 }

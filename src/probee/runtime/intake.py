@@ -1,6 +1,7 @@
 """Intake: takes records out of the ring and carries out their actions, which make the events.
 
-An object has one ring, or none: then there is never anything to take.  What the ring lost is loss.py's business.
+An object has one ring, or none: then there is never anything to take; and one that sends packets has a perf buffer beside it.
+What they lost is loss.py's business.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from probee.model.event import Event
     from probee.runtime.actions import Handler
+    from probee.runtime.packet import PacketWriter
     from probee.runtime.session import Session
 
 
@@ -25,6 +27,7 @@ class Intake:
         self._handlers: list[Handler | None] = [None] * len(session.spec.actions)
         self._ring: Any = None
         self._reader: RingReader | None = None
+        self._packets: PacketWriter | None = None
 
     def open(self, ring: Any) -> int:
         """Map the memory of a RingMap; return the descriptor that polls readable when there is a record."""
@@ -32,7 +35,18 @@ class Intake:
         self._reader = RingReader(self._ring)
         return int(ring.fd)
 
+    def open_packets(self, live: Any) -> list[int]:
+        """Map the rings of a PerfEventArrayMap and create the files; return what polls readable when there are packets."""
+        from probee.runtime.packet import PacketWriter
+
+        spec = self._session.spec
+        self._packets = PacketWriter(live, spec.actions, pages=int(spec.options.get("perf_rb_pages", 0)))
+        self._packets.open(self._session.source)
+        return self._packets.descriptors
+
     def close(self) -> None:
+        if self._packets is not None:
+            self._packets.close()
         if self._reader is not None:
             self._reader.close()
         if self._ring is not None:
@@ -41,7 +55,7 @@ class Intake:
     @property
     def pending(self) -> bool:
         """True while there is something that was not taken, a record that is being written included."""
-        return self._reader is not None and self._reader.pending
+        return (self._reader is not None and self._reader.pending) or (self._packets is not None and self._packets.pending)
 
     @property
     def position(self) -> int:
@@ -49,7 +63,8 @@ class Intake:
         return 0 if self._ring is None else int(self._ring.consumer_position)
 
     def take(self) -> Iterator[list[Event]]:
-        """Yield what is in the ring now, as long as nothing asks for the end."""
+        """Yield what is in the ring now, as long as nothing asks for the end; packets go to their files."""
+        yield from self.take_packets()
         reader, session = self._reader, self._session
         if reader is None:
             return
@@ -70,6 +85,13 @@ class Intake:
             yield from self.take()
             if self.position == before:  # a record that its writer never finished
                 return
+
+    def take_packets(self, *, last: bool = False) -> Iterator[list[Event]]:
+        """Write the packets that have come, the `last` ones when nobody sends any more; yield what went wrong."""
+        if self._packets is not None:
+            problems = self._packets.finish() if last else self._packets.drain()
+            if problems:
+                yield problems
 
     def discard(self) -> None:
         """Throw away what is in the ring."""

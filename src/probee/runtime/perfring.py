@@ -2,7 +2,7 @@
 
 Mirrors struct perf_event_header and the records PERF_RECORD_SAMPLE (with PERF_SAMPLE_RAW alone) and PERF_RECORD_LOST of
 include/uapi/linux/perf_event.h.  Hands out batches: one copy out of the ring, after which its room is given back to the kernel.
-What the bytes mean is the caller's business, and so is waiting: `PerfBuffer.register` tells an epoll what to wait for.
+What the bytes mean is the caller's business, and so is waiting, for `PerfBuffer.descriptors`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from probee.errors import FormatError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from select import epoll
 
     from probee.kernel.maps.event import PerfEventArrayMap
     from probee.kernel.syscalls.perfring import PerfRingMemory
@@ -117,21 +116,20 @@ def _alike(headers: list[int], header: int) -> int:
 class PerfBuffer:
     """The rings of all CPUs of a map, `pages` pages each (a power of two); owns their memory, not the map.
 
-    A ring wakes who polls after `wakeup_events` records, or after `wakeup_watermark` bytes if that is given; what is there is
-    read in any case, woken or not.  `lost` is what the kernel said so far: of what was lost last it tells with the next record
-    that has room.
+    `descriptors` poll readable after `wakeup_events` records each, or after `wakeup_watermark` bytes if that is given, and tell
+    it once (perf_poll of kernel/events/core.c): register them before programs run, in an epoll that is in no other.  What is
+    there is read in any case, whether a descriptor told or not.  `lost` is what the kernel said so far: of what was lost last
+    it tells with the next record that has room.
     """
 
-    def __init__(
-        self, live: PerfEventArrayMap, pages: int, *, wakeup_events: int = 1, wakeup_watermark: int = 0
-    ) -> None:
+    def __init__(self, live: PerfEventArrayMap, pages: int, *, wakeup_events: int = 1, wakeup_watermark: int = 0) -> None:
         from probee.kernel.syscalls.perfring import PerfRingMemory
 
         self.lost = 0
         self._memories: list[PerfRingMemory] = []
         self._readers: list[PerfReader] = []
         events = live.open_output(wakeup_events=wakeup_events, wakeup_watermark=wakeup_watermark)
-        self._fds = [event.fd for event in events.values()]
+        self.descriptors = [event.fd for event in events.values()]
         try:
             for cpu, event in events.items():
                 self._memories.append(PerfRingMemory(event.fd, pages))
@@ -139,11 +137,6 @@ class PerfBuffer:
         except BaseException:
             self.close()
             raise
-
-    def register(self, poll: epoll) -> None:
-        """Have an epoll wake up when there is something to read."""
-        for fd in self._fds:
-            poll.register(fd, 1)  # EPOLLIN
 
     @property
     def pending(self) -> bool:

@@ -100,6 +100,8 @@ class Session:
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
         installed.load(self.constants())
         installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
+        for live in installed.of_role("packets"):
+            watch.add(*self._intake.open_packets(live))
         if any(action.kind == "process" for action in self.spec.actions):
             self._remember_programs()
         installed.attach(companions.child_pid or self._pid)
@@ -288,6 +290,7 @@ class Session:
         self._state = "ended"
         self._last_maps, self._last_loss = self.contents.all(), self._loss.loss()
         lost: list[Event] = [] if self.mode == "bench" else list(self._loss.news())
+        yield from self._intake.take_packets(last=True)
         lost += [Problem(text, severity="warning") for text in left_undone(self._last_loss.missed or 0, self.left_out)]
         if lost:
             yield lost

@@ -22,8 +22,9 @@ class Watch:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.EPOLLIN)
 
-    def add(self, fd: int) -> None:
-        self._poll.register(fd, select.EPOLLIN)
+    def add(self, *fds: int) -> None:
+        for fd in fds:
+            self._poll.register(fd, select.EPOLLIN)
 
     def remove(self, fd: int) -> None:
         self._poll.unregister(fd)

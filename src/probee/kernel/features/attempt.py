@@ -29,9 +29,11 @@ def attempt(kind: str, argument: object) -> bool:
 
 
 def _load(
-    instructions: bytes, type: int = ProgramType.KPROBE, attach_type: int = 0, flags: int = 0, log: bytearray | None = None
-) -> int:
-    result = program_load(type, instructions, LoadAttribute(attach_type=attach_type, flags=flags), log=log)
+    instructions: bytes, type: int = ProgramType.KPROBE, attach_type: int = 0, flags: int = 0, log: bytearray | None = None,
+    attach_btf_id: int = 0,
+) -> int:  # fmt: skip
+    options = LoadAttribute(attach_type=attach_type, flags=flags, attach_btf_id=attach_btf_id)
+    result = program_load(type, instructions, options, log=log)
     if result == -EPERM:
         raise failure(EPERM, "ask the kernel for its features")
     return result
@@ -58,14 +60,18 @@ def _loads(instructions: bytes) -> bool:
 def _helper(argument: object) -> bool:
     """A call without proper arguments: a kernel that has the helper complains about those, not about the helper."""
     number, mode = argument if isinstance(argument, tuple) else (argument, "")
+    if mode == "typed":
+        target = _typed_target()
+        return bool(target) and has_helper(int(number), ProgramType.TRACING, attach_btf_id=target)
     type = ProgramType.SOCKET_FILTER if mode == "socket" else ProgramType.KPROBE
     return has_helper(int(number), type, sleepable=mode == "sleepable")
 
 
-def has_helper(number: int, type: int, *, sleepable: bool = False) -> bool:
-    """Return whether programs of a type may call a helper."""
+def has_helper(number: int, type: int, *, sleepable: bool = False, attach_btf_id: int = 0) -> bool:
+    """Return whether programs of a type may call a helper; those of type TRACING need a raw tracepoint's BTF id."""
     log = bytearray(4096)
-    result = _load(code.call_helper(number), type, flags=F_SLEEPABLE if sleepable else 0, log=log)
+    flags, attach_type = F_SLEEPABLE if sleepable else 0, AttachType.TRACE_RAW_TP if attach_btf_id else 0
+    result = _load(code.call_helper(number), type, attach_type, flags, log, attach_btf_id)
     if result >= 0:
         Descriptor(result, "feature probe").close()
         return True
@@ -73,6 +79,19 @@ def has_helper(number: int, type: int, *, sleepable: bool = False) -> bool:
     if sleepable and (not text or b"can be sleepable" in text):
         return False
     return not any(words in text for words in _NO_HELPER)
+
+
+def _typed_target() -> int:
+    """Return the BTF id of a raw tracepoint that every kernel has, 0 without BTF."""
+    from probee.errors import BtfError
+    from probee.formats.btf.reader import Btf
+
+    try:
+        with open("/sys/kernel/btf/vmlinux", "rb") as file:
+            found = Btf(file.read()).find("typedef", "btf_trace_sched_switch")
+    except (OSError, BtfError):
+        return 0
+    return found[0] if found else 0
 
 
 # Of kernel/bpf/verifier.c: check_helper_call, in 5.x and from 6.10 on.

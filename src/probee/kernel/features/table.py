@@ -29,6 +29,8 @@ FEATURES: dict[str, tuple[str, object, str, str]] = {
     "timer": ("helper", 169, "5.15", "b00628b1c7d5"),
     # In a sleepable program on a uprobe.
     "copy_from_user": ("helper", (148, "sleepable"), "6.0", "64ad7556c75f"),
+    # In a program on a typed raw tracepoint.
+    "skb_output": ("helper", (111, "typed"), "5.5", "a7658e1a4164"),
     "override_return": ("helper", 58, "4.16", "9802d86585db"),
     # 2. instructions
     "atomic_fetch": ("instruction", "atomic_fetch", "5.12", "5ca419f2864a"),

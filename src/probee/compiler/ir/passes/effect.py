@@ -34,7 +34,7 @@ WRITES = {
 # Helpers that only read memory of ours
 READS = frozenset((
     "ringbuf_output", "ringbuf_reserve", "ringbuf_submit", "ringbuf_discard", "perf_event_output", "trace_printk",
-    "get_stackid", "strncmp",
+    "get_stackid", "strncmp", "skb_output",
 ))  # fmt: skip
 
 CHANGES_MAPS = frozenset(("map_update_elem", "map_delete_elem", "map_push_elem"))

@@ -22,6 +22,7 @@ from probee.compiler.lang.bpftrace import (
     function_network,
     function_option,
     function_output,
+    function_packet,
     function_process,
     function_read,
     function_string,
@@ -51,6 +52,7 @@ class Function:
 _ROOMS = (
     function_output, function_read, function_string, function_map, function_address, function_network, function_time,
     function_process, function_option, function_comptime, function_debug, function_kernel, function_user,
+    function_packet,
 )  # fmt: skip
 FUNCTIONS: dict[str, Function] = {
     name: Function(check, lower)

@@ -12,6 +12,7 @@ from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
 from probee.compiler.lang.bpftrace.builtin import COMM_SIZE, find
 from probee.compiler.lang.bpftrace.check import arity, expect, literal_int, literal_text
+from probee.compiler.lang.bpftrace.function_packet import TYPED
 from probee.compiler.lang.bpftrace.instance import program_type
 from probee.compiler.lang.bpftrace.lower import Lowerer
 from probee.compiler.lang.bpftrace.place import Place
@@ -23,7 +24,6 @@ from probee.model import ctype as c
 
 TASK_FROM_PID = "bpf_task_from_pid"
 NAME_SIZE = 64  # bytes of comm(pid)'s result
-TYPED = ("fentry", "fexit", "iter", "rawtracepoint")  # probes whose arguments the verifier knows the types of
 
 
 # -- kernel functions
@@ -159,20 +159,6 @@ def _lower_cookie(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
     return low.b.helper("get_socket_cookie", low.value(node.args[0]))
 
 
-def _check_packet(resolver: Resolver, node: ast.Call) -> Ty:
-    """skboutput(file, skb, length, offset)."""
-    arity(node, 4)
-    if resolver.instance.provider not in TYPED:
-        raise CompileError(f'skboutput() can not be used with "{resolver.instance.provider}" probes', node.span)
-    literal_text(resolver, node, 0)
-    resolver.expr(node.args[1])
-    expect(node, node.args[1], ("pointer",), "pointer")
-    for argument in node.args[2:]:
-        resolver.expr(argument)
-        expect(node, argument, ("int", "enum", "bool"), "integer")
-    raise Unsupported("skboutput() is not supported yet: packets are not written to files", node.span)
-
-
 # -- what is not here, and what does nothing
 
 
@@ -198,7 +184,6 @@ TABLE = {
     "comm": (_check_comm, _lower_comm),
     "path": (_check_path, _lower_path),
     "socket_cookie": (_check_cookie, _lower_cookie),
-    "skboutput": (_check_packet, _nothing),
     "dw_ustack": (_check_dwarf, _nothing),
     "unwatch": (_check_unwatch, _nothing),
 }

@@ -29,6 +29,7 @@ class Environment:
         self.random_state = 0x2545_F491
         self.kernel_stack: list[int] = [0xFFFF_FFFF_8100_1000, 0xFFFF_FFFF_8100_2000]
         self.user_stack: list[int] = [0x0000_5555_0000_1000]
+        self.packets: dict[int, bytes] = {}  # what socket buffers hold, by the address of the sk_buff
         self.trace: list[str] = []  # what trace_printk wrote
         self.signals: list[int] = []  # what send_signal sent
 

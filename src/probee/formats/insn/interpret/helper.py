@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from probee.formats.insn.interpret.arithmetic import U32
 from probee.formats.insn.interpret.map import E2BIG, EINVAL, MapModel
 from probee.formats.insn.interpret.memory import InterpretError
-from probee.formats.insn.interpret.probe import PROBES
+from probee.formats.insn.interpret.probe import EFAULT, PROBES
 from probee.formats.insn.interpret.ring import PerfEventArray, RingBuf, StackTraceMap
 
 if TYPE_CHECKING:
@@ -120,10 +120,23 @@ def _ringbuf_query(m: Machine, handle: int, what: int, *_: int) -> int:
 
 
 def _perf_event_output(m: Machine, ctx: int, handle: int, flags: int, data: int, size: int) -> int:
+    return _perf_event_array(m, handle).output(m.memory.read(data, size), flags, m.environment.cpu)
+
+
+def _perf_event_array(m: Machine, handle: int) -> PerfEventArray:
     model = m.map_at(handle)
     if not isinstance(model, PerfEventArray):
         raise InterpretError(f"map {model.name} is no perf event array")
-    return model.output(m.memory.read(data, size), flags, m.environment.cpu)
+    return model
+
+
+def _skb_output(m: Machine, skb: int, handle: int, flags: int, data: int, size: int) -> int:
+    """As perf_event_output, with as much of the packet behind the data as the flags say."""
+    model, wanted = _perf_event_array(m, handle), flags >> 32 & 0xF_FFFF
+    packet = m.environment.packets.get(skb, b"")
+    if wanted > len(packet):
+        return -EFAULT
+    return model.output(m.memory.read(data, size) + packet[:wanted], flags & ~(0xF_FFFF << 32), m.environment.cpu)
 
 
 def _frames(m: Machine, flags: int) -> list[int]:
@@ -183,6 +196,7 @@ HELPERS: dict[str, Helper] = {
     "ringbuf_discard": _ringbuf_discard,
     "ringbuf_query": _ringbuf_query,
     "perf_event_output": _perf_event_output,
+    "skb_output": _skb_output,
     "get_stackid": _get_stackid,
     "get_stack": _get_stack,
     "ktime_get_ns": lambda m, *_: m.environment.now(),

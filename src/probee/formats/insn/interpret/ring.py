@@ -95,16 +95,19 @@ class RingBuf(MapModel):
 
 
 class PerfEventArray(MapModel):
-    """BPF_MAP_TYPE_PERF_EVENT_ARRAY; `records` holds (cpu, bytes)."""
+    """BPF_MAP_TYPE_PERF_EVENT_ARRAY; `records` holds (cpu, bytes), no more than `room` of them."""
 
     def __init__(self, max_entries: int = 0) -> None:
         super().__init__(4, 4, max_entries)
         self.records: list[tuple[int, bytes]] = []
+        self.room = 1 << 20
 
     def output(self, data: bytes, flags: int, current_cpu: int) -> int:
         index = flags & 0xFFFF_FFFF
         if flags >> 52 or index not in (0xFFFF_FFFF, current_cpu):
             return -EINVAL
+        if len(self.records) >= self.room:
+            return -ENOSPC
         self.records.append((current_cpu, data))
         return 0
 
