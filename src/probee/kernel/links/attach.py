@@ -9,7 +9,11 @@ from probee.model.spec import LinkSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from probee.kernel.links.kprobe import FunctionList
+
+    Attach = Callable[[LinkSpec, Program], Link]
 
 
 def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None = None, pid: int = 0) -> Link:
@@ -40,7 +44,7 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
         from probee.kernel.links.uprobe import attach_uprobe
 
         return attach_uprobe(spec, program, pid=pid)
-    if kind in ("fentry", "fexit"):
+    if kind in ("fentry", "fexit", "fmod_ret", "lsm"):
         from probee.kernel.links.tracing import attach_tracing
 
         return attach_tracing(spec, program)
@@ -56,4 +60,45 @@ def attach(spec: LinkSpec, program: Program, *, functions: FunctionList | None =
         from probee.kernel.links.sample import attach_counter
 
         return attach_counter(spec, program)
+    other = _OTHERS.get(kind)
+    if other is not None:
+        return other()(spec, program)
     raise AttachError(spec.probe, f"Unable to attach probe: {spec.probe}: nothing here attaches probes of kind {kind}")
+
+
+# -- what no script language has a probe for
+
+
+def _xdp() -> Attach:
+    from probee.kernel.links.xdp import attach_xdp
+
+    return attach_xdp
+
+
+def _tc() -> Attach:
+    from probee.kernel.links.tc import attach_tc
+
+    return attach_tc
+
+
+def _socket() -> Attach:
+    from probee.kernel.links.socket import attach_socket
+
+    return attach_socket
+
+
+def _cgroup() -> Attach:
+    from probee.kernel.links.hook import attach_cgroup
+
+    return attach_cgroup
+
+
+def _perf_event() -> Attach:
+    from probee.kernel.links.counter import attach_perf_event
+
+    return attach_perf_event
+
+
+_OTHERS: dict[str, Callable[[], Attach]] = {
+    "xdp": _xdp, "tc": _tc, "socket": _socket, "cgroup": _cgroup, "perf_event": _perf_event,
+}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tracing programs that were loaded for one target, by its BTF id: fentry, fexit, typed raw tracepoints.
+"""Programs that were loaded for one target, by its BTF id: fentry, fexit, fmod_ret, LSM hooks, typed raw tracepoints.
 
 The program knows where it belongs, so attaching names nothing: bpf_tracing_prog_attach of kernel/bpf/syscall.c.
 Linux 5.5 (commit fec56f5890d9 "bpf: Introduce BPF trampoline").
@@ -28,6 +28,8 @@ class TracingLink(Link):
 
 def attach_tracing(spec: LinkSpec, program: Program) -> Link:
     """Attach a program to the target that it was loaded for."""
+    if spec.kind == "lsm" and not _lsm_runs_programs():
+        raise attach_error(spec.probe, EOPNOTSUPP, _NO_LSM)
     result = raw_tracepoint_open(program.fd, "")
     if result < 0:
         raise attach_error(spec.probe, -result, _cause(-result))
@@ -35,6 +37,18 @@ def attach_tracing(spec: LinkSpec, program: Program) -> Link:
     link.own_bpf_link(result)
     link.targets = 1
     return link
+
+
+def _lsm_runs_programs() -> bool:
+    """Whether hooks run programs: the kernel takes them even if the LSM that does is not among those it booted with."""
+    try:
+        with open("/sys/kernel/security/lsm", encoding="utf-8") as file:
+            return "bpf" in file.read().strip().split(",")
+    except OSError:
+        return True  # nobody tells
+
+
+_NO_LSM = "the LSM `bpf` is not active, so the program would never run: add bpf to the kernel's lsm= parameter"
 
 
 def _cause(errno: int) -> str:

@@ -64,6 +64,15 @@ def write_chunk(fd: int, keys: bytes, values: bytes, count: int) -> None:
         raise failure(-error, "write to a map")
 
 
+def delete_chunk(fd: int, keys: bytes, count: int) -> None:
+    """Delete `count` entries.  Raises NoBatch when the command is missing, and stops at a key that is not there (ENOENT)."""
+    error, deleted = map_batch(Command.MAP_DELETE_BATCH, fd, bytearray(keys), bytearray(), count)
+    if error in (-EINVAL, -EOPNOTSUPP, -ENOTSUPP):
+        raise NoBatch
+    if error or deleted != count:
+        raise failure(-error, "delete a map's entries")
+
+
 def overwrite(fd: int, keys: bytes, key_size: int, value: bytes) -> None:
     """Write one value to every key of a chunk that still exists.
 

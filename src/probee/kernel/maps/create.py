@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from probee.errors import MapError
 from probee.kernel.maps.map import Map
 from probee.model.spec import MapSpec, MapType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_HANDLES = frozenset(
+    (
+        MapType.PROG_ARRAY, MapType.CGROUP_ARRAY, MapType.DEVMAP, MapType.DEVMAP_HASH, MapType.CPUMAP, MapType.XSKMAP,
+        MapType.SOCKMAP, MapType.SOCKHASH,
+    )
+)  # fmt: skip
 
 
 def family(map_type: int) -> type[Map]:
@@ -32,20 +44,83 @@ def family(map_type: int) -> type[Map]:
         from probee.kernel.maps.event import PerfEventArrayMap
 
         return PerfEventArrayMap
+    return _rare_family(map_type)
+
+
+def _rare_family(map_type: int) -> type[Map]:
+    if map_type in (MapType.QUEUE, MapType.STACK):
+        from probee.kernel.maps.queue import QueueMap
+
+        return QueueMap
+    if map_type == MapType.LPM_TRIE:
+        from probee.kernel.maps.trie import TrieMap
+
+        return TrieMap
+    if map_type in MapType.OF_MAPS:
+        from probee.kernel.maps.nested import NestedMap
+
+        return NestedMap
+    if map_type in MapType.LOCAL_STORAGE:
+        from probee.kernel.maps.storage import StorageMap
+
+        return StorageMap
+    if map_type in _HANDLES:
+        from probee.kernel.maps.handle import HandleMap
+
+        return HandleMap
     return Map
 
 
-def create(spec: MapSpec) -> Map:
-    """Create the map that a spec describes; maps of maps need a template and are made by nested.py."""
-    return family(spec.type).create(spec)
+def create(spec: MapSpec, *, inner: Map | None = None, btf: tuple[int, int, int] = (0, 0, 0)) -> Map:
+    """Create the map that a spec describes, or open it where the spec says that it is pinned.
 
+    A map of maps needs `inner`, a map that its maps look like; local storage needs `btf`: (descriptor of a BTF object, type id
+    of the key, type id of the value).
+    """
+    kind = family(spec.type)
+    if not spec.pin:
+        return _create(kind, spec, inner, btf)
+    from probee.kernel.maps.pin import open_pinned, pin_map
 
-def create_all(specs: tuple[MapSpec, ...]) -> dict[str, Map]:
-    """Create maps by name; when one fails, those made before are closed."""
-    maps: dict[str, Map] = {}
+    found = open_pinned(spec, kind)
+    if found is not None:
+        return found
+    made = _create(kind, spec, inner, btf)
     try:
-        for spec in specs:
-            maps[spec.name] = create(spec)
+        pin_map(made, spec.pin)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _create(kind: type[Map], spec: MapSpec, inner: Map | None, btf: tuple[int, int, int]) -> Map:
+    if spec.type in MapType.OF_MAPS:
+        from probee.kernel.maps.nested import NestedMap
+
+        if inner is None:
+            raise MapError(f"map {spec.name} holds maps, but nothing says what they look like")
+        return NestedMap.create_like(spec, inner)
+    if spec.type in MapType.LOCAL_STORAGE:
+        from probee.kernel.maps.storage import StorageMap
+
+        return StorageMap.create_typed(spec, btf)
+    return kind.create(spec)
+
+
+def create_all(
+    specs: Iterable[MapSpec], *, btf_fd: int = 0, types: Mapping[str, int] | None = None
+) -> dict[str, Map]:  # fmt: skip
+    """Create maps by name, maps of maps after the maps they look like; when one fails, those made before are closed.
+
+    `types` are an ObjectSpec's ("key NAME", "leaf NAME" → type id in the BTF object that `btf_fd` is).
+    """
+    maps: dict[str, Map] = {}
+    ids = types or {}
+    try:
+        for spec in sorted(specs, key=lambda spec: spec.type in MapType.OF_MAPS):
+            btf = (btf_fd, ids.get(f"key {spec.name}", 0), ids.get(f"leaf {spec.name}", 0))
+            maps[spec.name] = create(spec, inner=maps.get(spec.inner), btf=btf)
     except BaseException:
         for made in maps.values():
             made.close()

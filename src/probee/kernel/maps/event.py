@@ -33,10 +33,10 @@ class PerfEventArrayMap(Map):
     def _create(cls, spec: MapSpec) -> int:
         return map_create(spec.type, 4, 4, spec.max_entries or _slots(), flags=spec.flags, name=spec.name)
 
-    def open(self, type: int, config: int, cpus: list[int]) -> None:
-        """Open a counting event on each CPU and put it in the CPU's slot."""
+    def open(self, type: int, config: int, cpus: list[int], *, pid: int = -1) -> None:
+        """Open a counting event on each CPU, of one process or of all (-1), and put it in the CPU's slot."""
         for cpu in cpus:
-            self._own(perf_event_open(type, config, cpu=cpu), cpu)
+            self._own(perf_event_open(type, config, cpu=cpu, pid=pid), cpu)
 
     def open_output(self, *, wakeup_events: int = 1, wakeup_watermark: int = 0) -> dict[int, Descriptor]:
         """Open an event for records on each CPU that is online; return them by CPU, to be mapped and polled.

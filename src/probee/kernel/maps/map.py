@@ -7,7 +7,7 @@ Families override how whole maps are read and emptied; see hash.py, array.py, pe
 from __future__ import annotations
 
 from probee.errors import MapError
-from probee.kernel.maps.batch import overwrite
+from probee.kernel.maps.batch import NoBatch, delete_chunk, overwrite, split, write_chunk
 from probee.kernel.syscalls import map as sys_map
 from probee.kernel.syscalls.bpf import E2BIG, EEXIST, ENOENT, failure
 from probee.kernel.syscalls.fd import Descriptor
@@ -67,6 +67,23 @@ class Map:
         """Delete an entry; False if there was none."""
         self._check_key(key)
         return sys_map.map_delete(self.fd, key)
+
+    def update_many(self, keys: bytes, values: bytes) -> None:
+        """Write entries whose keys and values are given back to back, in order; stops at the first that fails."""
+        try:
+            write_chunk(self.fd, keys, values, len(keys) // self.key_size)
+        except NoBatch:
+            for key, value in zip(split(keys, self.key_size), split(values, self.transfer_size), strict=True):
+                self.update(key, value)
+
+    def delete_many(self, keys: bytes) -> None:
+        """Delete entries whose keys are given back to back, in order; a key that is not there is an error (ENOENT)."""
+        try:
+            delete_chunk(self.fd, keys, len(keys) // self.key_size)
+        except NoBatch:
+            for key in split(keys, self.key_size):
+                if not self.delete(key):
+                    raise failure(ENOENT, "delete a map's entries") from None
 
     def freeze(self) -> None:
         """Let nobody in user space write any more; programs then see constants if the map is RDONLY_PROG."""

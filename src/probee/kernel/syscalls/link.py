@@ -1,4 +1,5 @@
-"""Commands of bpf(2) that attach: BPF_LINK_CREATE in its forms, BPF_RAW_TRACEPOINT_OPEN, BPF_ITER_CREATE, BPF_LINK_DETACH.
+"""Commands of bpf(2) that attach: BPF_LINK_CREATE in its forms, BPF_RAW_TRACEPOINT_OPEN, BPF_ITER_CREATE, BPF_LINK_DETACH,
+BPF_PROG_ATTACH; and those that pin and open what is pinned.
 
 All give the link's descriptor or -errno: what an errno means depends on the probe, so kernel/links puts it in words.
 """
@@ -19,6 +20,7 @@ KPROBE_SESSION = 56  # BPF_TRACE_KPROBE_SESSION
 
 _KPROBE_MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 _UPROBE_MULTI_RETURN = 1  # BPF_F_UPROBE_MULTI_RETURN
+_RDONLY = 1 << 3  # BPF_F_RDONLY
 
 
 def link_create(program_fd: int, target_fd: int, attach_type: int, rest: bytes = b"", flags: int = 0) -> int:
@@ -108,3 +110,32 @@ def link_detach(fd: int) -> int:
     attribute = bytearray(4)
     pack_into("=I", attribute, 0, fd)
     return bpf(Command.LINK_DETACH, attribute)
+
+
+def link_update(fd: int, program_fd: int) -> int:
+    """Give a link another program of the same type; return 0 or -errno.  Linux 5.7 (commit 0c991ebc8c69)."""
+    attribute = bytearray(16)
+    pack_into("=IIII", attribute, 0, fd, program_fd, 0, 0)
+    return bpf(Command.LINK_UPDATE, attribute)
+
+
+def program_attach(program_fd: int, target_fd: int, attach_type: int, flags: int = 0) -> int:
+    """Attach a program to a cgroup or to a map of sockets, until `program_detach`; return 0 or -errno."""
+    attribute = bytearray(20)
+    pack_into("=IIIII", attribute, 0, target_fd, program_fd, attach_type, flags, 0)
+    return bpf(Command.PROG_ATTACH, attribute)
+
+
+def program_detach(program_fd: int, target_fd: int, attach_type: int) -> int:
+    """Undo `program_attach`; return 0 or -errno."""
+    attribute = bytearray(20)
+    pack_into("=IIIII", attribute, 0, target_fd, program_fd, attach_type, 0, 0)
+    return bpf(Command.PROG_DETACH, attribute)
+
+
+def object_get(path: str, *, read_only: bool = False) -> int:
+    """Open what is pinned at a path; return its descriptor or -errno."""
+    name = bytearray(path.encode(errors="surrogateescape") + b"\0")
+    attribute = bytearray(16)
+    pack_into("=QII", attribute, 0, address_of(name), 0, _RDONLY if read_only else 0)
+    return bpf(Command.OBJ_GET, attribute)

@@ -40,17 +40,18 @@ _SAMPLE_RAW = 1 << 10  # PERF_SAMPLE_RAW
 
 def perf_event_open(
     type: int, config: int, *, cpu: int, pid: int = -1, period: int = 0, config1: int = 0, config2: int = 0,
-    frequency: bool = False, disabled: bool = False,
+    frequency: bool = False, disabled: bool = False, inherit: bool = False, group_fd: int = -1,
 ) -> int:  # fmt: skip
     """Open an event; return its descriptor or -errno.
 
     `period` counts events (nanoseconds for the CPU clock), or with `frequency` is in Hz; config1 and config2 are the PMU's.
+    What a process starts later counts for it with `inherit`.
     """
     attribute = bytearray(_ATTRIBUTE_BYTES)
-    flags = (_FREQ if frequency else 0) | (_DISABLED if disabled else 0)
+    flags = (_FREQ if frequency else 0) | (_DISABLED if disabled else 0) | (_INHERIT if inherit else 0)
     pack_into("=IIQQQQQ", attribute, 0, type, _ATTRIBUTE_BYTES, config, period, 0, 0, flags)
     pack_into("=QQ", attribute, 56, config1, config2)
-    return open_event(attribute, pid, cpu)
+    return open_event(attribute, pid, cpu, group_fd)
 
 
 def breakpoint_open(address: int, length: int, mode: int, *, pid: int = -1, cpu: int = -1) -> int:
@@ -83,14 +84,14 @@ def output_open(cpu: int, *, wakeup_events: int = 1, wakeup_watermark: int = 0) 
     return open_event(attribute, -1, cpu)
 
 
-def open_event(attribute: bytearray, pid: int, cpu: int) -> int:
+def open_event(attribute: bytearray, pid: int, cpu: int, group_fd: int = -1) -> int:
     """Open an event with a perf_event_attr of the caller's; return its descriptor or -errno."""
-    result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
+    result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, group_fd, _FLAG_CLOEXEC)
     if result == -_EMFILE:
         from probee.kernel.syscalls.capability import raise_open_files
 
         if raise_open_files():
-            result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, -1, _FLAG_CLOEXEC)
+            result = syscall(SYS_PERF_EVENT_OPEN, address_of(attribute), pid, cpu, group_fd, _FLAG_CLOEXEC)
     return result
 
 
