@@ -61,6 +61,7 @@ class Session:
         self._intake = Intake(self)
         self._watch = Watch()
         self._companions = Companions(self._watch)
+        self._hears: list[int] = []  # descriptors
         self._leaves = False  # when the iterators have walked
         self._state = "new"  # → running → ending → ended → closed
         self.exited = False  # what is still in the ring is thrown away: the script called exit()
@@ -99,17 +100,22 @@ class Session:
         self.contents = Contents(installed, self.resolver)
         self._loss = LossReader(next(iter(installed.of_role("loss")), None))
         installed.load(self.constants())
-        installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
         for live in installed.of_role("packets"):
             watch.add(*self._intake.open_packets(live))
+        installed.run_once("begin")  # before any other probe is attached, so that what it sets up is there for them
         if any(action.kind == "process" for action in self.spec.actions):
-            self._remember_programs()
+            self._prepare_symbols()
         installed.attach(companions.child_pid or self._pid)
         companions.release()
         companions.walk(installed.links)
 
-    def _remember_programs(self) -> None:
-        """Addresses of programs will be printed: look at those that are probed before they can have gone."""
+    def _prepare_symbols(self) -> None:
+        """Addresses of programs will be printed: look at those that are probed, and listen to what starts, before they go."""
+        from probee.runtime.symbol import threads_to_hear
+
+        self._hears = self.resolver.listen(threads_to_hear(self.spec, self._companions.child_pid, self._pid))
+        for fd in self._hears:
+            self._watch.add(fd)
         for path in dict.fromkeys(str(link.parameters["path"]) for link in self.spec.links if "path" in link.parameters):
             self.resolver.remember_program(path)
         if self._pid:
@@ -244,6 +250,8 @@ class Session:
 
     def _came(self, fd: int) -> Iterator[list[Event]]:
         """Deal with a descriptor that can be read: a process has ended, or the iterators have walked."""
+        if fd in self._hears:
+            self.resolver.hear()
         if self._companions.process_ended(fd):
             self.stop()
         problem = self._companions.problem(fd)
@@ -264,6 +272,8 @@ class Session:
     def _new_losses(self) -> list[Event]:
         if not self._loss.due:
             return []
+        if self._hears:
+            self.resolver.hear()
         status = self._loss.exit_status()
         if status is not None and self._state == "running":
             self.exit(status)
@@ -280,6 +290,7 @@ class Session:
         self._companions.stop()
         self._loss.remember_missed(self.installed.links)
         self.installed.detach()
+        yield from self._intake.take_packets(last=True)
         if exited:
             self._intake.discard()
         else:
@@ -290,12 +301,14 @@ class Session:
         self._state = "ended"
         self._last_maps, self._last_loss = self.contents.all(), self._loss.loss()
         lost: list[Event] = [] if self.mode == "bench" else list(self._loss.news())
-        yield from self._intake.take_packets(last=True)
-        lost += [Problem(text, severity="warning") for text in left_undone(self._last_loss.missed or 0, self.left_out)]
+        lost += [Problem(text, severity="warning") for text in self._left_undone()]
         if lost:
             yield lost
         wanted = self.spec.options.get("print_maps_on_exit", True) and not self.mode
         yield [MapsAtExit(list(self._last_maps.values()) if wanted else [])]
+
+    def _left_undone(self) -> list[str]:
+        return left_undone(self._last_loss.missed or 0, self.left_out, self.resolver.unheard if self._hears else 0)
 
     def close(self) -> None:
         """Detach and free everything; what was not read is lost.  Closing twice is nothing."""
