@@ -34,7 +34,7 @@ def compiled(tmp_path_factory, wait_us: int) -> str:
     compiler = shutil.which("gcc") or pytest.skip("no gcc here")
     folder = tmp_path_factory.mktemp("stack")
     (folder / "nested.c").write_text(SOURCE)
-    command = [compiler, "-O1", "-fno-omit-frame-pointer", f"-DWAIT={wait_us}", "-o", str(folder / "nested")]
+    command = [compiler, "-O1", "-fno-omit-frame-pointer", "-fPIE", "-pie", f"-DWAIT={wait_us}", "-o", str(folder / "nested")]
     subprocess.run([*command, str(folder / "nested.c")], check=True)
     return str(folder / "nested")
 
@@ -42,6 +42,11 @@ def compiled(tmp_path_factory, wait_us: int) -> str:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> str:
     return compiled(tmp_path_factory, 3_000_000)
+
+
+@pytest.fixture(scope="module")
+def short_lived(tmp_path_factory) -> str:
+    return compiled(tmp_path_factory, 0)
 
 
 def output(script: str, program: str) -> list[str]:
@@ -85,3 +90,9 @@ def test_the_perf_mode_names_the_file(program):
     address, name, module = frame.split()
     assert int(address, 16) > 0
     assert (name, module) == ("outer+0", f"({program})")
+
+
+def test_a_program_that_lives_a_millisecond_has_names(short_lived):
+    found = output(f"uretprobe:{short_lived}:inner {{ @[ustack(3)] = count() }}", short_lived)
+    assert len(found) == 15  # three calls from three places
+    assert [names(found[at + 1 : at + 4]) for at in (0, 5, 10)] == [["middle", "outer", "main"]] * 3
