@@ -1,0 +1,1 @@
+"""BCC's C: preprocessor, parser, types and lowering of the C programs that BCC's Python programs carry."""

@@ -1,0 +1,1 @@
+"""What the kernel's headers have and its BTF has not: constants, aliases of members, inline functions, macros."""

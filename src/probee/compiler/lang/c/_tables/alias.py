@@ -1,0 +1,2 @@
+"""Names that kernel headers have for members that lie deeper."""
+ALIASES: dict[str, tuple[str, ...]] = {}

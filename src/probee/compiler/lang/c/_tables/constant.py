@@ -1,0 +1,2 @@
+"""Constants."""
+CONSTANTS: dict[str, tuple[int, str]] = {}
