@@ -35,8 +35,9 @@ ALLOWED: dict[str, set[str]] = {
     "compiler.ir": {"model", "errors"},
     "compiler.codegen": {"compiler.ir", "formats.insn", "formats.btf", "model", "errors"},
     "compiler.lang.bpftrace": {"compiler.ir", "probes", "model", "errors"},
+    "compiler.lang.c": {"compiler.ir", "probes", "model", "errors"},
     "compiler.cache": {"formats", "model", "errors", ""},
-    "compiler": {"compiler.lang.bpftrace", "compiler.codegen", "compiler.ir", "formats", "model", "errors"},
+    "compiler": {"compiler.lang.bpftrace", "compiler.lang.c", "compiler.codegen", "compiler.ir", "formats", "model", "errors"},
     "runtime": {
         "kernel", "kernel.syscalls", "kernel.features", "kernel.maps", "kernel.symbols", "kernel.programs", "kernel.links",
         "formats", "probes", "model", "errors",
@@ -48,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }  # fmt: skip
 
-THIRD_PARTY = {"kernel": {"elftools"}, "outputs": {"numpy", "pyarrow"}, "lab": {"pytest"}}
+THIRD_PARTY = {"kernel": {"elftools"}, "compiler": {"pcpp", "pycparser"}, "outputs": {"numpy", "pyarrow"}, "lab": {"pytest"}}
 
 
 def room_of(module: str) -> str:
