@@ -17,7 +17,7 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import BOOL, VOID, Type
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, number
 from probee.formats.insn.encode import decode
-from probee.formats.insn.helper import helper_id
+from probee.model.helper import helper_id
 from probee.formats.insn.insn import Insn, slot_offsets
 from probee.formats.insn.opcode import OP_LD_IMM64, PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE
 from probee.formats.insn.ref import ConstRef, MapRef, MapValueRef
@@ -41,7 +41,7 @@ class Writer:
 
     def run(self) -> str:
         functions = [self._function(function) for function in self.unit.programs[0].functions]
-        globals = [f"@{name} = external global [0 x i8]" for name in sorted(self.names)]
+        globals = [f'@"{name}" = external global [0 x i8]' for name in sorted(self.names)]
         head = [f'target datalayout = "{LAYOUT}"', 'target triple = "bpfel"']
         head.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         head.append("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
@@ -74,7 +74,7 @@ class Writer:
         if value.op == op.CONST:
             return "null" if value.type.is_pointer else str(value.attr)
         if value.op in (op.MAP, op.CALLBACK):
-            return f"@{'map_' if value.op == op.MAP else ''}{value.attr}"
+            return f"""@"{'map_' if value.op == op.MAP else ''}{value.attr}\""""
         return f"%p{value.attr}" if value.op == op.PARAM else f"%v{value.id}"
 
     def typed(self, value: Value) -> str:
@@ -100,11 +100,11 @@ class Writer:
     def _map_value(self, value: Value, block: Block) -> list[str]:
         name, offset = value.attr
         self.names.add(f"value_{name}")
-        return [f"%v{value.id} = getelementptr i8, ptr @value_{name}, i64 {offset}"]
+        return [f'%v{value.id} = getelementptr i8, ptr @"value_{name}", i64 {offset}']
 
     def _late(self, value: Value, block: Block) -> list[str]:
         self.names.add(f"late_{value.attr}")
-        return [f"%v{value.id} = ptrtoint ptr @late_{value.attr} to i64"]
+        return [f'%v{value.id} = ptrtoint ptr @"late_{value.attr}" to i64']
 
     def _undef(self, value: Value, block: Block) -> list[str]:
         return [f"%v{value.id} = freeze {_type(value.type)} undef"]

@@ -12,6 +12,7 @@ from probee.compiler.codegen.emit import Stream, expand_frame_addresses
 from probee.compiler.codegen.frame import callees, check_depth, lay_out
 from probee.compiler.codegen.layout import finish, merge_ends, thread
 from probee.compiler.codegen.lineinfo import Debug
+from probee.compiler.codegen.linkage import verified_alone
 from probee.compiler.codegen.machine import MachineFunction
 from probee.compiler.codegen.select import select
 from probee.compiler.ir.unit import Function, Program, Unit
@@ -66,7 +67,7 @@ def generate(program: Program, unit: Unit, debug: Debug) -> ProgramSpec:
         relocations=tuple(stream.relocations),
         field_relocations=tuple(stream.field_relocations),
         lines=tuple(stream.lines),
-        func_info=debug.func_info(starts),
+        func_info=debug.func_info(starts, verified_alone(program.functions) if len(starts) > 1 else set()),
         line_info=debug.line_info(stream.lines),
     )
 

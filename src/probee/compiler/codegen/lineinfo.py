@@ -2,7 +2,8 @@
 source lines into the verifier's log.
 
 All programs of an object share one BTF.  Functions are described as `long name(void)`: the verifier takes arguments from
-what it sees, and complains in its log about pointer parameters that it cannot make sense of.
+what it sees, and complains in its log about pointer parameters that it cannot make sense of.  Those that it verifies alone
+(linkage.py) it wants to have numbers as parameters.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ class Debug:
         self._source = source
         self._btf = BtfBuilder()
         self._file = self._btf.string(source.name)
-        self._proto = 0
+        self._protos: dict[int, int] = {}
         self._lines: dict[int, int] = {}  # where a line begins → its text's offset among the strings
 
-    def func_info(self, functions: list[tuple[int, Function]]) -> bytes:
-        """Return the records of (slot, function)."""
-        return func_info((slot, self._function(function)) for slot, function in functions)
+    def func_info(self, functions: list[tuple[int, Function]], alone: set[str]) -> bytes:
+        """Return the records of (slot, function); `alone` are the names of global functions."""
+        return func_info((slot, self._function(function, function.name in alone)) for slot, function in functions)
 
     def line_info(self, lines: list[tuple[int, int]]) -> bytes:
         """Return the records of (slot, span)."""
@@ -41,8 +42,15 @@ class Debug:
     def blob(self) -> bytes:
         return self._btf.blob()
 
-    def _function(self, function: Function) -> int:
-        if not self._proto:
-            self._proto = self._btf.func_proto(self._btf.integer("long int", 8, signed=True), [])
-        linkage = LINKAGE_GLOBAL if function.kind == "program" else LINKAGE_STATIC
-        return self._btf.func(identifier(function.name), self._proto, linkage)
+    def _function(self, function: Function, alone: bool) -> int:
+        n_parameters = len(function.parameters) if alone else 0
+        linkage = LINKAGE_GLOBAL if alone or function.kind == "program" else LINKAGE_STATIC
+        return self._btf.func(identifier(function.name), self._proto(n_parameters), linkage)
+
+    def _proto(self, n_parameters: int) -> int:
+        """Return a function's type: so many numbers in, a number out."""
+        if n_parameters not in self._protos:
+            number = self._btf.integer("long int", 8, signed=True)
+            parameters = [(f"p{index}", number) for index in range(n_parameters)]
+            self._protos[n_parameters] = self._btf.func_proto(number, parameters)
+        return self._protos[n_parameters]
