@@ -222,21 +222,3 @@ def test_pages_must_be_a_power_of_two(writer: Writer) -> None:
 def test_a_ring_that_is_too_large_says_so(writer: Writer) -> None:
     with pytest.raises(KernelError, match="use fewer pages"):
         writer.buffer(pages=1 << 30)
-
-
-def test_many_records_are_read_in_little_time(writer: Writer) -> None:
-    """Far less than what is measured in benchmarks/, so that only a reader that got slow in kind fails."""
-    from time import process_time
-
-    with writer.buffer(pages=512) as buffer:
-        spent, seen = 0.0, 0
-        for _ in range(5):
-            writer.write(50_000)
-            start = process_time()
-            for batch in all_of(buffer):
-                for offset, _, count, stride in batch.runs:
-                    for _at in range(offset, offset + count * stride, stride):
-                        seen += 1
-            spent += process_time() - start
-        assert seen + buffer.lost == 250_000
-    assert seen / spent > 500_000

@@ -9,6 +9,8 @@ from probee.kernel.programs.complaint import explain
 from probee.kernel.programs.rejection import CUT, Rejection, rejection, span_of
 from probee.model.spec import LinkSpec, ObjectSpec, ProgramSpec
 
+KNOWN = "a pointer is wanted here whose type the kernel knows: an argument of the probe as it came, or what is read through one"
+
 # 5.10: "inv" for a number, states on lines of their own.
 LOG_5_10 = """\
 func#0 @0
@@ -118,6 +120,8 @@ def test_the_failing_instruction_and_complaint_are_found_in_every_form(log: str)
         # arguments
         ("3: (85) call bpf_probe_read_kernel#113\nR1 type=inv expected=fp\nprocessed 4 insns", 3,
          "argument 1 of a call is inv, and should be fp"),
+        ("3: (85) call bpf_skb_output#111\nR1 type=scalar expected=ptr_, trusted_ptr_, rcu_ptr_\nprocessed 4 insns", 3, KNOWN),
+        ("3: (85) call bpf_skb_output#111\nR1 type=inv expected=ptr_\nprocessed 4 insns", 3, KNOWN),
         ("3: (85) call bpf_probe_read_kernel#113\nR2 min value is negative, either use unsigned or 'var &= const'\n"
          "processed 4 insns", 3, "an index or a size can leave the memory it is used on: check its range before"),
         ("3: (85) call bpf_probe_read_kernel#113\nR2 unbounded memory access, use 'var &= const' or 'if (var < const)'\n"

@@ -52,6 +52,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
      "this kernel has no helper {0} (number {1}) for probes of this kind"),
     (r"cannot call GPL-restricted function",
      "the helper may be called by programs with the license GPL only"),
+    (r"R\d+ type=(?:inv|scalar) expected=(?:trusted_|rcu_)?ptr_",
+     "a pointer is wanted here whose type the kernel knows: an argument of the probe as it came, or what is read through one"),
     (r"R(\d+) type=(\S+) expected=(.+)", "argument {0} of a call is {1}, and should be {2}"),
     (r"helper call might sleep|sleepable", "the helper may sleep, which a probe of this kind must not"),
     (r"calling kernel function (\w+) is not allowed", "probes of this kind may not call the kernel function {0}"),
