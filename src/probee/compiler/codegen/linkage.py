@@ -18,18 +18,16 @@ _PASSED_ON = frozenset((op.HELPER, op.CALL, op.KFUNC))
 
 def verified_alone(functions: list[Function]) -> set[str]:
     """Return the names of a program's functions that are to be global."""
-    calls: dict[str, list[tuple[Function, Value]]] = {}
+    calls: dict[str, int] = {}
+    bounded: set[str] = set()  # functions whose result must have bounds somewhere
     for function in functions:
-        for block in function.blocks:
-            for value in block.values:
-                if value.op == op.CALL:
-                    calls.setdefault(value.attr, []).append((function, value))
-    found: set[str] = set()
-    for function in functions:
-        sites = calls.get(function.name, ())
-        if len(sites) > 1 and _takes_any_number(function) and not any(value in Bounds(at).needed for at, value in sites):
-            found.add(function.name)
-    return found
+        sites = [value for block in function.blocks for value in block.values if value.op == op.CALL]
+        for site in sites:
+            calls[site.attr] = calls.get(site.attr, 0) + 1
+        needed = Bounds(function).needed if sites else set()
+        bounded.update(site.attr for site in sites if site in needed)
+    often = [function for function in functions if calls.get(function.name, 0) > 1 and function.name not in bounded]
+    return {function.name for function in often if _takes_any_number(function)}
 
 
 def _takes_any_number(function: Function) -> bool:
