@@ -227,6 +227,11 @@ def _call(node: c_ast.FuncCall, scope: Scope) -> tuple[int, CType] | None:
     if name == "offsetof" and len(arguments) == 2:
         offset = offset_of(scope.type_of(arguments[0]), arguments[1], scope)
         return None if offset is None else (offset, basic.UNSIGNED_LONG)
+    if name in _SWAPS and len(arguments) == 1:
+        inner = evaluate_typed(arguments[0], scope)
+        size, ctype = _SWAPS[name]
+        masked = None if inner is None else inner[0] & ((1 << size * 8) - 1)
+        return None if masked is None else (int.from_bytes(masked.to_bytes(size, "little"), "big"), ctype)
     if name == "__builtin_constant_p" and len(arguments) == 1:
         return int(evaluate(arguments[0], scope) is not None), basic.INT
     if name in ("__builtin_expect", "__builtin_choose_expr") and len(arguments) >= 2:
@@ -238,6 +243,12 @@ def _call(node: c_ast.FuncCall, scope: Scope) -> tuple[int, CType] | None:
         a, b = (strip(scope.type_of(argument)) for argument in arguments)
         return int(a is b or a.spelling() == b.spelling()), basic.INT
     return None
+
+
+_SWAPS = {
+    "__builtin_bswap16": (2, basic.UNSIGNED_SHORT), "__builtin_bswap32": (4, basic.UNSIGNED_INT),
+    "__builtin_bswap64": (8, basic.UNSIGNED_LONG_LONG),
+}  # fmt: skip
 
 
 def offset_of(struct: CType, designator: c_ast.Node, scope: Scope) -> int | None:

@@ -6,6 +6,8 @@ __PAGE_OFFSET_BASE, ...) must not be here: programs test for them.
 
 from __future__ import annotations
 
+import re
+
 from probee.model.target import Target
 
 _KERNEL_VERSION = "(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))"
@@ -23,7 +25,7 @@ _MACROS = {
     "__SIZEOF_POINTER__": " 8", "__SIZEOF_SHORT__": " 2", "__SIZEOF_SIZE_T__": " 8", "__SIZEOF_INT128__": " 16",
     "__INT_MAX__": " 2147483647", "__LONG_MAX__": " 9223372036854775807L", "__SCHAR_MAX__": " 127", "__SHRT_MAX__": " 32767",
     "__LONG_LONG_MAX__": " 9223372036854775807LL", "NULL": " ((void *)0)", "BITS_PER_LONG": " 64", "BITS_PER_BYTE": " 8",
-    "CUR_CPU_IDENTIFIER": " BPF_F_CURRENT_CPU", "BPF_PACKET_HEADER": " __attribute__((packed))",
+    "CUR_CPU_IDENTIFIER": " BPF_F_CURRENT_CPU", "BPF_PACKET_HEADER": " __attribute__((packed, packet_header))",
     "__PAGE_OFFSET_BASE_L4": " 0xffff888000000000UL", "__PAGE_OFFSET_BASE_L5": " 0xff11000000000000UL",
     "__packed": " __attribute__((packed))", "__aligned": "(x) __attribute__((aligned(x)))",
     "____cacheline_aligned": " __attribute__((aligned(64)))", "__always_inline": " inline __attribute__((always_inline))",
@@ -35,7 +37,7 @@ _MACROS = {
 # Annotations that mean nothing to us.
 _EMPTY = {
     "__user", "__kernel", "__rcu", "__percpu", "__iomem", "__force", "__must_check", "__init", "__exit", "__maybe_unused",
-    "__always_unused", "__used", "__unused", "__nocast", "__private", "__bitwise", "__safe", "asmlinkage", "notrace",
+    "__always_unused", "__used", "__nocast", "__private", "__bitwise", "__safe", "asmlinkage", "notrace",
     "__cold", "__hot", "__pure", "__attribute_const__", "__read_mostly", "__ro_after_init", "__visible", "__randomize_layout",
     "__sched", "__latent_entropy", "__deprecated", "__malloc", "fallthrough", "__bpf_kfunc", "__counted_by_ptr",
 }  # fmt: skip
@@ -55,9 +57,10 @@ _USUAL = {
 
 
 class Predefined:
-    """Answers for one target."""
+    """Answers for one target, and the text of a program."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, text: str) -> None:
+        self._text = text
         self._target = target
         self._arch = _OF_ARCH.get(target.arch, ())
         self._known_config: bool | None = None
@@ -76,7 +79,12 @@ class Predefined:
             return f" {version_code(self._target.release)}"
         from probee.compiler.lang.c._tables import inline
 
-        return inline.MACROS.get(name) or inline.MACROS_OF_ARCH.get(self._target.arch, {}).get(name)
+        found = inline.MACROS.get(name) or inline.MACROS_OF_ARCH.get(self._target.arch, {}).get(name)
+        return None if found is None or self._is_function_of_program(name) else found
+
+    def _is_function_of_program(self, name: str) -> bool:
+        """Return whether the program defines a function of a name that is a macro in kernel headers."""
+        return re.search(rf"\b{name}\s*\([^;{{}}()]*\)\s*\{{", self._text) is not None
 
     def constant(self, name: str) -> int | None:
         """Return the value of a constant that is a macro in the kernel's headers."""

@@ -54,7 +54,7 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
         self.program = source
         self.included: list[str] = []
         self.warnings: list[tuple[str, int]] = []
-        self.predefined = Predefined(target)
+        self.predefined = Predefined(target, source.text)
         self.macros = Macros(self, self.predefined)
         self.expand_linemacro = self.expand_filemacro = self.auto_pragma_once_enabled = False
         self._base = 0
@@ -116,6 +116,11 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
         if text:
             self._base = self.program.append(name, text)
             yield from self.parsegen(text)
+
+    def text_of(self, name: str) -> str:
+        """Return what an object-like macro stands for, "" when there is none."""
+        macro = self.macros.get(name)
+        return "".join(token.value for token in macro.value).strip(' "') if macro is not None else ""
 
     def evalexpr(self, tokens: list[Token]) -> tuple[int, None]:
         """Return (value of a condition, None)."""

@@ -41,6 +41,7 @@ def _read(source: Source, target: Target, options: dict[str, Any]) -> Translatio
     kernel = Kernel(target)
     unit = TranslationUnit(source, Scope(kernel))
     unit.includes = preprocessor.included
+    unit.license = preprocessor.text_of("BPF_LICENSE")
     unit.warnings = list(preprocessor.warnings)
 
     def is_typedef(name: str) -> bool:

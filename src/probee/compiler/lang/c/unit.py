@@ -80,7 +80,10 @@ class FunctionDeclaration:
 class TranslationUnit:
     """A program: its file scope, and what it declares, in order."""
 
-    __slots__ = ("events", "functions", "globals", "includes", "maps", "packet_headers", "reserved", "scope", "source", "warnings")
+    __slots__ = (
+        "events", "functions", "globals", "includes", "license", "maps", "packet_headers", "reserved", "scope", "source",
+        "warnings",
+    )  # fmt: skip
 
     def __init__(self, source: Source, scope: Scope) -> None:
         self.source = source
@@ -92,6 +95,7 @@ class TranslationUnit:
         self.events: dict[str, CType] = {}  # the lowering's: map → type of what is submitted to it
         self.reserved: dict[int, tuple[int, int]] = {}  # the lowering's: id of a global's node → (offset, size)
         self.includes: list[str] = []
+        self.license = ""  # what the macro BPF_LICENSE says
         self.warnings: list[tuple[str, int]] = []
 
     def is_packet_header(self, struct: StructType) -> bool:

@@ -1,2 +1,39 @@
-"""Names that kernel headers have for members that lie deeper."""
-ALIASES: dict[str, tuple[str, ...]] = {}
+"""Names that kernel headers define for members that lie deeper: #define sk_state __sk_common.skc_state, and the like.
+
+They are looked up when a struct has no member of the name, so that a variable or a struct of the program's may have it too.
+Sources: include/net/sock.h, inet_sock.h, inet_timewait_sock.h, request_sock.h, uapi/linux/in6.h, linux/fs.h, linux/blkdev.h.
+"""
+
+from __future__ import annotations
+
+
+def _common(prefix: str, names: str, base: str = "__sk_common") -> dict[str, tuple[str, ...]]:
+    """Aliases of members of struct sock_common: PREFIX_x is base.skc_x."""
+    return {f"{prefix}_{name}": (f"{base}.skc_{name}",) for name in names.split()}
+
+
+_OF_SOCK = (
+    "node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end hash portpair num dport addrpair "
+    "daddr rcv_saddr family state reuse reuseport ipv6only net_refcnt bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr "
+    "cookie incoming_cpu flags rxhash"
+)
+_OF_INET = "daddr rcv_saddr dport num portpair addrpair"
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    **_common("sk", _OF_SOCK),
+    **{f"inet_{name}": (f"sk.__sk_common.skc_{name}", f"icsk_inet.sk.__sk_common.skc_{name}") for name in _OF_INET.split()},
+    **_common("tw", "family state reuse reuseport ipv6only bound_dev_if node bind_node prot net daddr v6_daddr rcv_saddr "
+              "v6_rcv_saddr dport num hash refcnt cookie", "__tw_common"),
+    "tw_dr": ("__tw_common.skc_tw_dr",),
+    "rsk_refcnt": ("__req_common.skc_refcnt",), "rsk_hash": ("__req_common.skc_hash",),
+    "rsk_listener": ("__req_common.skc_listener",), "rsk_window_clamp": ("__req_common.skc_window_clamp",),
+    "rsk_rcv_wnd": ("__req_common.skc_rcv_wnd",),
+    "ir_loc_addr": ("req.__req_common.skc_rcv_saddr",), "ir_rmt_addr": ("req.__req_common.skc_daddr",),
+    "ir_num": ("req.__req_common.skc_num",), "ir_rmt_port": ("req.__req_common.skc_dport",),
+    "ir_v6_rmt_addr": ("req.__req_common.skc_v6_daddr",), "ir_v6_loc_addr": ("req.__req_common.skc_v6_rcv_saddr",),
+    "ireq_family": ("req.__req_common.skc_family",), "ireq_state": ("req.__req_common.skc_state",),
+    "s6_addr": ("in6_u.u6_addr8",), "s6_addr16": ("in6_u.u6_addr16",), "s6_addr32": ("in6_u.u6_addr32",),
+    "tcp_flags": ("tcp_flags",), "i_nlink": ("__i_nlink",), "f_dentry": ("f_path.dentry",), "f_vfsmnt": ("f_path.mnt",),
+    "d_iname": ("d_shortname.string",), "si_pid": ("_sifields._kill._pid",), "si_addr": ("_sifields._sigfault._addr",),
+    "rt_saddr": ("rt_src",), "bi_sector": ("bi_iter.bi_sector",), "bi_size": ("bi_iter.bi_size",),
+}  # fmt: skip
