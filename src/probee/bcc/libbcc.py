@@ -1,0 +1,89 @@
+"""bcc.libbcc: stand-ins for the few functions of libbcc.so that programs call themselves.
+
+There is no such library here; `lib` answers by this package.  A function that nobody was seen to use is an AttributeError.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+
+from probee.bcc.utils import as_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from probee.bcc.module import Module
+
+
+class bcc_symbol(ct.Structure):
+    """struct bcc_symbol."""
+
+    _fields_ = (
+        ("name", ct.c_char_p), ("demangle_name", ct.c_char_p), ("module", ct.POINTER(ct.c_char)), ("offset", ct.c_ulonglong),
+    )  # fmt: skip
+
+
+class bcc_symbol_option(ct.Structure):
+    """struct bcc_symbol_option; nothing of it is heeded."""
+
+    _fields_ = (
+        ("use_debug_file", ct.c_int), ("check_debug_file_crc", ct.c_int), ("lazy_symbolize", ct.c_int),
+        ("use_symbol_type", ct.c_uint),
+    )  # fmt: skip
+
+
+class _Lib:
+    """The functions."""
+
+    def bpf_module_rw_engine_enabled(self) -> bool:
+        """Return False: keys and leaves are not made into text, or read from it, by compiled code."""
+        return False
+
+    def bpf_table_fd(self, module: Module, name: bytes | str) -> int:
+        """Return a table's descriptor, -1 when there is none."""
+        live = module.maps.get(as_text(name))
+        return -1 if live is None else live.fd
+
+    def bpf_table_id(self, module: Module, name: bytes | str) -> int:
+        """Return a table's number, 2**64 - 1 when there is none."""
+        names = module.map_names
+        return names.index(as_text(name)) if as_text(name) in names else (1 << 64) - 1
+
+    def bpf_table_type_id(self, module: Module, map_id: int) -> int:
+        """Return a table's type."""
+        return module.map_at(map_id).spec.type
+
+    def bpf_num_functions(self, module: Module) -> int:
+        """Return how many functions a program has."""
+        return len(module.programs)
+
+    def bpf_function_name(self, module: Module, number: int) -> bytes:
+        """Return the name of a function by its number."""
+        return list(module.programs)[number].encode()
+
+    def bcc_resolve_symname(
+        self, module: bytes | str, symname: bytes | str, addr: int, pid: int, option: Any, sym: Any
+    ) -> int:
+        """Fill a bcc_symbol (given by byref) with where in a file a symbol is; return 0, or -1 when it is not found."""
+        from probee.bcc.error import BccError
+        from probee.bcc.userprobe import UserProbes
+
+        try:
+            path, offset = UserProbes._check_path_symbol(module, symname, addr, pid or -1)
+        except BccError:
+            return -1
+        found = sym._obj
+        found.name, found.offset = symname, offset
+        found.module = ct.cast(ct.create_string_buffer(path), ct.POINTER(ct.c_char))
+        return 0
+
+    def bcc_procutils_free(self, text: object) -> None:
+        """Do nothing: it is Python that frees."""
+
+    def bcc_free_memory(self) -> int:
+        """Return 0: no compiler stays in memory."""
+        return 0
+
+
+lib = _Lib()

@@ -1,0 +1,275 @@
+"""TableBase: a map as bcc shows it, a mutable mapping whose keys and leaves are ctypes objects.
+
+Single elements go through bpf(2) one by one; whole tables are read in batches, decoded many at a time, and never walked key by
+key where the kernel has batches.  What a family does otherwise is in the files beside this one.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+import os
+from collections.abc import MutableMapping
+
+from probee.bcc.error import BccError
+from probee.errors import KernelError, ProbeeError
+from probee.kernel.maps.batch import NoBatch, read_chunks
+from probee.kernel.syscalls import map as sys_map
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from probee.bcc.core import Core
+    from probee.kernel.maps.map import Map
+
+
+_OBJECTS = (ct.Structure, ct.Union, ct.Array, ct._SimpleCData)
+
+
+def decoded(kind: Any, chunk: bytes) -> list[Any]:
+    """Return the objects of a class that lie back to back in some bytes."""
+    array = (kind * (len(chunk) // ct.sizeof(kind))).from_buffer_copy(chunk)
+    found = list(array)
+    if found and not isinstance(found[0], _OBJECTS):
+        return list(map(kind, found))  # numbers and the like come out as Python's
+    return found
+
+
+class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classes the map's are
+    """`Key` and `Leaf` are the classes; `map_fd`, `map_id`, `ttype`, `flags` and `max_entries` are the map's."""
+
+    def __init__(
+        self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None
+    ) -> None:
+        self.bpf = bpf
+        self.map_id = map_id
+        self.map_fd = map_fd
+        self.Key = keytype
+        self.Leaf = leaftype
+        self._live: Map = bpf.map_at(map_id)
+        self.ttype = self._live.spec.type
+        self.flags = self._live.spec.flags
+        self.max_entries = self._live.max_entries
+        self._name = name if name is not None else self._live.name.encode()
+
+    def get_fd(self) -> int:
+        return self.map_fd
+
+    # -- single elements
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self._lookup(bytes(key))
+        if value is None:
+            raise KeyError
+        return self.Leaf.from_buffer_copy(value)
+
+    def _lookup(self, key: bytes) -> bytes | None:
+        try:
+            return sys_map.map_lookup(self.map_fd, key, max(self._live.transfer_size, ct.sizeof(self.Leaf)))
+        except KernelError:
+            return None
+
+    def __setitem__(self, key: Any, leaf: Any) -> None:
+        self._update(bytes(key), bytes(leaf))
+
+    def _update(self, key: bytes, value: bytes, flags: int = 0) -> None:
+        result = sys_map.map_update(self.map_fd, key, value.ljust(self._live.transfer_size, b"\0"), flags)
+        if result < 0:
+            raise BccError(f"Could not update table: {os.strerror(-result)}")
+
+    def __delitem__(self, key: Any) -> None:
+        try:
+            found = sys_map.map_delete(self.map_fd, bytes(key))
+        except KernelError:
+            found = False
+        if not found:
+            raise KeyError
+
+    # -- walking
+
+    def __iter__(self) -> Iterator[Any]:
+        make = self.Key.from_buffer_copy
+        yield from map(make, self._live.keys())
+
+    def iter(self) -> Iterator[Any]:
+        return iter(self)
+
+    def keys(self) -> Any:
+        """Return an iterator, as bcc does."""
+        return iter(self)
+
+    def next(self, key: Any) -> Any:
+        """Return the key after `key`, the first for None; StopIteration behind the last."""
+        raw = sys_map.map_next_key(self.map_fd, None if key is None else bytes(key), self._live.key_size)
+        if raw is None:
+            raise StopIteration
+        return self.Key.from_buffer_copy(raw)
+
+    def __len__(self) -> int:
+        return sum(map(bool, self._live.keys()))
+
+    # -- the whole table
+
+    def items(self) -> Any:
+        """Return a list of (key, leaf)."""
+        import gc
+
+        collecting = gc.isenabled()
+        gc.disable()  # a million objects that stay would have the collector walk through them again and again
+        try:
+            found: list[tuple[Any, Any]] = []
+            for keys, values in self._chunks():
+                found += zip(decoded(self.Key, keys), self._leaves(values), strict=True)
+            return found
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _leaves(self, values: bytes) -> list[Any]:
+        return decoded(self.Leaf, values)
+
+    def _chunks(self, *, delete: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (keys, values), each back to back."""
+        live = self._live
+        try:
+            yield from read_chunks(live.fd, live.key_size, live.transfer_size, live.max_entries, delete=delete)
+        except NoBatch:
+            pairs = live.read_all()
+            if delete:
+                for key, _ in pairs:
+                    live.delete(key)
+            yield b"".join([key for key, _ in pairs]), b"".join([value for _, value in pairs])
+
+    def iteritems(self) -> Iterator[tuple[Any, Any]]:
+        return iter(self.items())
+
+    def values(self) -> Any:
+        """Return a list of leaves."""
+        return [leaf for _, leaf in self.items()]
+
+    def itervalues(self) -> Iterator[Any]:
+        return iter(self.values())
+
+    def clear(self) -> None:
+        """Delete every entry."""
+        self._live.clear()
+
+    def zero(self) -> None:
+        """Set every leaf to zero."""
+        self._live.zero()
+
+    # -- batches
+
+    def items_lookup_batch(self) -> Iterator[tuple[Any, Any]]:
+        """Yield (key, leaf) of all entries."""
+        yield from self._batch("BPF_MAP_LOOKUP_BATCH", delete=False)
+
+    def items_lookup_and_delete_batch(self) -> Iterator[tuple[Any, Any]]:
+        """Yield (key, leaf) of all entries and take them out."""
+        yield from self._batch("BPF_MAP_LOOKUP_AND_DELETE_BATCH", delete=True)
+
+    def _batch(self, command: str, *, delete: bool) -> Iterator[tuple[Any, Any]]:
+        try:
+            chunks = list(self._chunks(delete=delete))
+        except ProbeeError as error:
+            raise _batch_failure(command, error) from None
+        for keys, values in chunks:
+            yield from zip(decoded(self.Key, keys), self._leaves(values), strict=True)
+
+    def items_delete_batch(self, ct_keys: Any = None) -> None:
+        """Delete the keys of a ctypes array, or all."""
+        if ct_keys is None:
+            for _ in self._chunks(delete=True):
+                pass
+            return
+        self._check_lengths(ct_keys, None)
+        try:
+            self._live.delete_many(bytes(ct_keys))
+        except ProbeeError as error:
+            raise _batch_failure("BPF_MAP_DELETE_BATCH", error) from None
+
+    def items_update_batch(self, ct_keys: Any, ct_values: Any) -> None:
+        """Write the leaves of one ctypes array to the keys of another, of the same length."""
+        self._check_lengths(ct_keys, ct_values)
+        try:
+            self._live.update_many(bytes(ct_keys), bytes(ct_values))
+        except ProbeeError as error:
+            raise _batch_failure("BPF_MAP_UPDATE_BATCH", error) from None
+
+    def _check_lengths(self, keys: Any, values: Any) -> None:
+        for array in (keys, values):
+            if array:
+                if not isinstance(array, ct.Array):
+                    raise TypeError("keys and values are ctypes arrays")
+                if not 1 <= len(array) <= self.max_entries:
+                    raise ValueError("Array's length is wrong")
+        if keys and values and len(keys) != len(values):
+            raise ValueError("keys array length != values array length")
+
+    # -- histograms
+
+    def print_log2_hist(
+        self, val_type: str = "value", section_header: str = "Bucket ptr", section_print_fn: Any = None, bucket_fn: Any = None,
+        strip_leading_zero: Any = None, bucket_sort_fn: Any = None,
+    ) -> None:  # fmt: skip
+        """Print counts by power of two; one histogram for each first member of the key, if keys are structs."""
+        from probee.bcc.histogram import print_log2
+
+        print_log2(self, val_type, section_header, section_print_fn, bucket_fn, strip_leading_zero, bucket_sort_fn)
+
+    def print_linear_hist(
+        self, val_type: str = "value", section_header: str = "Bucket ptr", section_print_fn: Any = None, bucket_fn: Any = None,
+        strip_leading_zero: Any = None, bucket_sort_fn: Any = None,
+    ) -> None:  # fmt: skip
+        """Print counts by number, as print_log2_hist does."""
+        from probee.bcc.histogram import print_linear
+
+        print_linear(self, val_type, section_header, section_print_fn, bucket_fn, strip_leading_zero, bucket_sort_fn)
+
+    def print_json_hist(
+        self, val_type: str = "value", section_header: str = "Bucket ptr", section_print_fn: Any = None, bucket_fn: Any = None,
+        bucket_sort_fn: Any = None,
+    ) -> None:  # fmt: skip
+        """Print counts by power of two as dictionaries."""
+        from probee.bcc.histogram import print_json
+
+        print_json(self, val_type, section_header, section_print_fn, bucket_fn, bucket_sort_fn)
+
+    # -- text: bcc makes it by code that LLVM compiled, and says by lib.bpf_module_rw_engine_enabled() whether it can
+
+    def key_sprintf(self, key: Any) -> bytes:
+        raise BccError("Could not printf key")
+
+    def leaf_sprintf(self, leaf: Any) -> bytes:
+        raise BccError("Could not printf leaf")
+
+    def key_scanf(self, key_str: bytes) -> Any:
+        raise BccError("Could not scanf key")
+
+    def leaf_scanf(self, leaf_str: bytes) -> Any:
+        raise BccError("Could not scanf leaf")
+
+
+def _batch_failure(command: str, error: ProbeeError) -> BccError:
+    cause = os.strerror(error.errno or 0) if isinstance(error, KernelError) else str(error)
+    return BccError(f"{command} has failed: {cause}")
+
+
+class HashTable(TableBase):
+    """HASH."""
+
+
+class LruHash(HashTable):
+    """LRU_HASH."""
+
+
+class LpmTrie(TableBase):
+    """LPM_TRIE."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class MapInMapHash(HashTable):
+    """HASH_OF_MAPS: a leaf is written as a map's descriptor, and read as its id."""
