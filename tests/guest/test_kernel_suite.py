@@ -14,7 +14,13 @@ import pytest
 from probee.lab import Guest
 from session import ROOT
 
-DIFFERENT = ["test_btf_load.py", "test_kernel_links.py", "test_kernel_programs.py", "test_codegen_corpus_loads.py"]
+DIFFERENT = [
+    "test_btf_load.py",
+    "test_kernel_links.py",
+    "test_kernel_programs.py",
+    "test_codegen_corpus_loads.py",
+    "test_sideband.py",
+]
 OUTSIDE = {
     "test_cli_live.py", "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py",
     "test_lab.py", "test_passes_judges.py", "test_passes_large_memory.py", "test_passes_local.py", "test_passes_stack.py",
