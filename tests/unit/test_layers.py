@@ -15,7 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "": {"api", "runtime", "errors"},  # probee/__init__.py re-exports, lazily
     "errors": set(),
     "model": {"errors"},
-    "formats.insn": {"errors"},
+    "formats.insn": {"model", "errors"},
     "formats.btf": {"model", "errors"},
     "formats": {"formats.insn", "formats.btf", "model", "errors"},
     "probes": {"model", "formats", "errors"},
@@ -34,7 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "compiler.ir": {"model", "errors"},
     "compiler.codegen": {"compiler.ir", "formats.insn", "formats.btf", "model", "errors"},
-    "compiler.lang.bpftrace": {"compiler.ir", "probes", "model", "errors"},
+    "compiler.lang.bpftrace._tables": {"errors"},
+    "compiler.lang.bpftrace": {"compiler.lang.bpftrace._tables", "compiler.ir", "probes", "model", "errors"},
     "compiler.lang.c": {"compiler.ir", "probes", "model", "errors"},
     "compiler.cache": {"formats", "model", "errors", ""},
     "compiler": {"compiler.lang.bpftrace", "compiler.lang.c", "compiler.codegen", "compiler.ir", "formats", "model", "errors"},
@@ -44,6 +45,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "outputs": {"model", "errors"},
     "api": {"compiler", "kernel", "runtime", "outputs", "formats", "model", "errors"},
+    "bcc": {
+        "api", "compiler", "compiler.cache", "compiler.lang.bpftrace._tables", "kernel", "kernel.cachedir", "kernel.syscalls",
+        "kernel.maps", "kernel.symbols", "kernel.programs", "kernel.links", "runtime", "formats", "probes", "model", "errors",
+    },
     "lab": {"errors"},
     "cli": {"*"},
     "__main__": {"cli"},
@@ -105,7 +110,8 @@ def test_every_room_is_in_the_table() -> None:
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
     vague = {"utils", "util", "helpers", "manager", "common", "misc"}
-    assert not [str(path) for path in FILES if path.stem in vague]
+    of_others = {"bcc/utils.py"}  # bcc's programs import this name
+    assert not [name for path in FILES if path.stem in vague and (name := str(path.relative_to(ROOT))) not in of_others]
 
 
 def test_no_file_is_over_800_lines() -> None:
