@@ -1,6 +1,7 @@
 """compile(text, target): the one file that knows every language.  Text in, ObjectSpec out; nothing of the machine is read.
 
     bpftrace text ──▶ lang/bpftrace ──▶ IR unit ──▶ ir/pipeline ──▶ IR unit ──▶ codegen ──▶ ObjectSpec
+    BCC's C       ──▶ lang/c        ──▶
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 Observer = Callable[[str, Unit], None]
+Lower = Callable[[Source, Target, "dict[str, Any]"], Unit]
 
 
 def compile(text: str, target: Target, options: dict[str, Any] | None = None, *, after: Observer | None = None) -> ObjectSpec:
@@ -29,18 +31,41 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
     ("lower") and after each pass.
     Raises CompileError, which knows its place in the text.
     """
-    import gc
-
     options = options or {}
     source = Source(options.get("name", "stdin"), text)
-    collecting = gc.isenabled()
-    gc.disable()  # all that a compile makes, it needs to the end: collections would cost up to a third of a long one
     try:
-        return _compile(source, target, options, after)
+        return _without_collecting(lower, source, target, options, after)
     except CompileError as error:
         from probee.compiler.lang.bpftrace.advice import advise
 
         raise advise(error.at(source), text, target) from None
+
+
+def compile_c(text: str, target: Target, options: dict[str, Any] | None = None, *, after: Observer | None = None) -> ObjectSpec:
+    """Compile a program of BCC's C for a target: each function that is not static becomes a program.
+
+    `options`: name (of the text in messages), cflags (a list: -D and -U count, other flags are accepted), usdt (a function's
+    name → the places, model.usdt.UsdtPlace, of the probes that it is enabled for).  Maps keep their names; `types` of the object
+    are those of their keys and values and of what is sent through them.  Raises CompileError, which knows its place in the text.
+    """
+    options = options or {}
+    source = Source(options.get("name", "/virtual/main.c"), text)
+    try:
+        return _without_collecting(_lower_c, source, target, options, after)
+    except CompileError as error:
+        raise error.at(source) from None
+
+
+def _without_collecting(
+    lower: Lower, source: Source, target: Target, options: dict[str, Any], after: Observer | None
+) -> ObjectSpec:
+    """Compile without garbage collections: all that a compile makes, it needs to the end; they cost up to a third of a long one."""
+    import gc
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _compile(lower, source, target, options, after)
     except RecursionError:
         raise Unsupported("the program is nested too deeply", 0, source=source) from None
     finally:
@@ -49,7 +74,7 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
 
 
 def _compile(
-    source: Source, target: Target, options: dict[str, Any], after: Observer | None, *, tight: bool = False
+    lower: Lower, source: Source, target: Target, options: dict[str, Any], after: Observer | None, *, tight: bool = False
 ) -> ObjectSpec:
     """Compile; `tight` is the second attempt, where the stack was too small for what should be in registers."""
     from probee.compiler.codegen.frame import StackExceeded
@@ -69,7 +94,13 @@ def _compile(
     except StackExceeded:
         if tight:
             raise
-    return _compile(source, target, options, after, tight=True)
+    return _compile(lower, source, target, options, after, tight=True)
+
+
+def _lower_c(source: Source, target: Target, options: dict[str, Any]) -> Unit:
+    from probee.compiler.lang.c.program import lower_program
+
+    return lower_program(source, target, options)
 
 
 def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAGIC = b"PROBEE\r\n"  # a transfer that changes line ends breaks it
-VERSION = 3
+VERSION = 4
 _HEADER = Struct("<8sIII")
 _LARGEST = 1 << 28
 _DEEPEST = 64  # of nested values in the metadata
@@ -73,6 +73,7 @@ def write_bundle(spec: ObjectSpec) -> bytes:
         "maps": [_map_out(item) for item in spec.maps],
         "links": [[link.kind, link.program, link.probe, link.parameters, link.span] for link in spec.links],
         "actions": [_action_out(action) for action in spec.actions],
+        "types": spec.types,
         "constants": [[item.name, item.kind, item.argument, item.span] for item in spec.constants],
     }
     text = dumps(meta, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
@@ -156,6 +157,7 @@ class _Reader:
             warnings=tuple([_text(warning) for warning in meta["warnings"]]),
             license=_text(meta["license"]),
             kernel=_text(meta["kernel"]),
+            types={_text(name): _size(number) for name, number in meta["types"].items()},
         )
         _check_names(spec)
         return spec

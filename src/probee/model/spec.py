@@ -379,12 +379,13 @@ class ObjectSpec:
 
     `source_name` and `source_text` are kept so that verifier messages can point into it, and `source_parts` tells which
     imported texts it has at its end (errors.Source); `options` are the values of the configuration that the runtime honours
-    (print_maps_on_exit, max_map_keys …); `btf` is this object's own BTF blob.
+    (print_maps_on_exit, max_map_keys …); `btf` is this object's own BTF blob, and `types` the ids in it of what programs of
+    C declare: "key NAME" and "leaf NAME" of a map, "event NAME" of what is sent through it.
     """
 
     __slots__ = (
         "actions", "btf", "constants", "kernel", "license", "links", "maps", "options", "programs", "source_name",
-        "source_parts", "source_text", "warnings",
+        "source_parts", "source_text", "types", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -403,7 +404,9 @@ class ObjectSpec:
         warnings: tuple[str, ...] = (),
         license: str = "GPL",
         kernel: str = "",
+        types: dict[str, int] | None = None,
     ) -> None:
+        self.types = types or {}
         self.programs = programs
         self.maps = maps
         self.links = links

@@ -12,8 +12,8 @@ from probee.compiler.ir.type import I64, VOID
 from probee.compiler.ir.unit import Value
 from probee.errors import ProbeeError
 from probee.formats.insn import opcode as o
-from probee.formats.insn.helper import helper_id
 from probee.formats.insn.ref import BtfIdRef, FuncRef
+from probee.model.helper import helper_id
 
 
 def helper(s: Selector, value: Value) -> None:

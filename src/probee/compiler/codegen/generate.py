@@ -30,6 +30,7 @@ def generate_object(
         programs = tuple(generate(program, unit, debug) for program in unit.programs)
     except CompileError as error:
         raise error.at(source) from None
+    types = debug.add_types(unit.types)
     return ObjectSpec(
         programs=programs,
         maps=tuple(unit.maps.values()),
@@ -43,6 +44,7 @@ def generate_object(
         options=dict(unit.options),
         warnings=tuple(unit.warnings),
         license=license,
+        types=types,
     )
 
 

@@ -13,6 +13,10 @@ from probee.errors import Source
 from probee.formats.btf.build import BtfBuilder, func_info, identifier, line_info
 from probee.formats.btf.kind import LINKAGE_GLOBAL, LINKAGE_STATIC
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.model.ctype import CType
+
 
 class Debug:
     """Builds the object's BTF while its programs are generated."""
@@ -38,6 +42,15 @@ class Debug:
                 self._lines[begin] = self._btf.string(self._source.line_at(span >> 24).strip().replace("\0", " "))
             rows.append((slot, self._file, self._lines[begin], line, column))
         return line_info(rows)
+
+    def add_types(self, types: dict[str, CType]) -> dict[str, int]:
+        """Enter C types; return the id of each."""
+        if not types:
+            return {}
+        from probee.compiler.codegen.typeinfo import TypeWriter
+
+        writer = TypeWriter(self._btf)
+        return {name: writer.add(ctype) for name, ctype in types.items()}
 
     def blob(self) -> bytes:
         return self._btf.blob()

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from probee.model.ctype import CType
+
 
 class Value:
     """One operation and its result; see op.py for what `args` and `attr` are per operation."""
@@ -135,9 +137,10 @@ class Unit:
     `maps` may grow in passes (scratch).  `features` are the names of kernel features that passes and codegen may use
     ("atomic_fetch", …), already asked of the Target.  The map named by `loss_map` is a per-CPU array of u64 counters: index 0
     counts records that found no room in the ring, 1 runs that found no free scratch slot, 2 refused map updates.
+    `types` are C types that the object's BTF is to have, by the names of ObjectSpec.types.
     """
 
-    __slots__ = ("actions", "constants", "features", "links", "loss_map", "maps", "options", "programs", "warnings")
+    __slots__ = ("actions", "constants", "features", "links", "loss_map", "maps", "options", "programs", "types", "warnings")
 
     def __init__(self) -> None:
         self.programs: list[Program] = []
@@ -149,6 +152,7 @@ class Unit:
         self.options: dict[str, int | str | bool] = {}
         self.warnings: list[str] = []
         self.loss_map = "loss"
+        self.types: dict[str, CType] = {}
 
 
 def connect(function: Function) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from probee.formats.insn import insn as i
 from probee.formats.insn import notation as n
 from probee.formats.insn import opcode as o
-from probee.formats.insn.helper import helper_id
+from probee.model.helper import helper_id
 from probee.formats.insn.ref import ConstRef, FuncRef, MapRef
 
 TYPE_CHECKING = False

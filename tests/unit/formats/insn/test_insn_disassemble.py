@@ -10,7 +10,7 @@ from probee.formats.insn import insn as i
 from probee.formats.insn import opcode as o
 from probee.formats.insn.assemble import assemble
 from probee.formats.insn.disassemble import disassemble, format_insn
-from probee.formats.insn.helper import helper_id, helper_name, n_arguments
+from probee.model.helper import helper_id, helper_name, n_arguments
 
 LINES = [
     (i.mov64_reg(1, 6), "r1 = r6"),

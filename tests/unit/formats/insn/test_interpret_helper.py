@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from probee.formats.insn.assemble import assemble
-from probee.formats.insn.helper import helper_id
+from probee.model.helper import helper_id
 from probee.formats.insn.interpret import (
     ArrayMap,
     Environment,

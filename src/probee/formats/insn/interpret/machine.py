@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from probee.formats.insn import opcode as o
-from probee.formats.insn.helper import helper_name, n_arguments
+from probee.model.helper import helper_name, n_arguments
 from probee.formats.insn.insn import U64, Insn
 from probee.formats.insn.interpret.environment import Environment
 from probee.formats.insn.interpret.link import Program, link

@@ -10,7 +10,7 @@ _by_name: dict[str, int] = {}
 
 
 def _load() -> None:
-    from probee.formats.insn._tables.helper import TEXT
+    from probee.model._tables.helper import TEXT
 
     for line in TEXT.splitlines():
         number, name, n_args = line.split(" ")
@@ -39,3 +39,10 @@ def n_arguments(number: int) -> int:
         _load()
     entry = _by_number.get(number)
     return entry[1] if entry else 5
+
+
+def helper_names() -> tuple[str, ...]:
+    """Return the names of all helpers, without `bpf_`."""
+    if not _by_name:
+        _load()
+    return tuple(_by_name)

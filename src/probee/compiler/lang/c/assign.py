@@ -1,0 +1,79 @@
+"""Assignments: plain, compound, ++ and --.  ISO C 6.5.16."""
+
+from __future__ import annotations
+
+from pycparser import c_ast
+
+from probee.compiler.ir.type import int_type
+from probee.compiler.lang.c import arithmetic, convert, memory
+from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer, span_of
+from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate
+from probee.errors import TypeMismatch
+from probee.model.ctype import ArrayType, size_of, strip
+
+
+def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
+    place = low.place(node.lvalue)
+    span = span_of(node)
+    if isinstance(strip(place.type), ArrayType):
+        raise TypeMismatch("an array cannot be assigned: copy it with __builtin_memcpy()", span)
+    if is_aggregate(place.type):
+        _assign_aggregate(low, place, node)
+        return None
+    if node.op == "=":
+        operand = low.operand(node.rvalue)
+    else:
+        old = memory.load(low, place, span)
+        operand = arithmetic.binary(low, node.op[:-1], old, low.operand(node.rvalue), span)
+    value = convert.convert(low, operand, place.type, span_of(node.rvalue))
+    memory.store(low, place, value, span)
+    return value
+
+
+def _assign_aggregate(low: Lowerer, place: Place, node: c_ast.Assignment) -> None:
+    """A struct, or an integer of 128 bits, which also takes what a smaller one holds."""
+    span = span_of(node)
+    if node.op != "=":
+        raise TypeMismatch(f"'{node.op}' does not take '{place.type.spelling()}'", span)
+    store_aggregate(low, place, node.rvalue)
+
+
+def store_aggregate(low: Lowerer, place: Place, value: c_ast.Node) -> None:
+    """Copy a struct into a place; an integer of 128 bits also takes what a smaller one holds."""
+    span = span_of(value)
+    wanted = strip(place.type)
+    found = low.type_of(value)
+    if is_aggregate(found):
+        if size_of(found) != size_of(wanted):
+            raise TypeMismatch(f"'{found.spelling()}' does not become '{place.type.spelling()}'", span)
+        memory.copy(low, place, low.place(value), span)
+        return
+    operand = low.operand(value)
+    if size_of(wanted) != 16 or not operand.value.type.is_int:
+        raise TypeMismatch(f"'{operand.type.spelling()}' does not become '{place.type.spelling()}'", span)
+    base = memory.writable(low, place, span)
+    low.b.store(base, convert.wide(low, operand), place.offset)
+    low.b.store(base, low.b.const(0), place.offset + 8)
+
+
+def _assigned_place(low: Lowerer, node: c_ast.Assignment) -> Place:
+    """(a = b).member"""
+    place = low.place(node.lvalue)
+    _assignment(low, node)
+    return place
+
+
+def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
+    """++x, --x, x++, x--"""
+    span = span_of(node)
+    place = low.place(node.expr)
+    old = memory.load(low, place, span)
+    one = Operand(INT, low.b.const(1, int_type(4)))
+    new = arithmetic.binary(low, node.op[-1], old, one, span)
+    new = convert.convert(low, new, place.type, span)
+    memory.store(low, place, new, span)
+    return old if node.op.startswith("p") else new
+
+
+OPERANDS[c_ast.Assignment] = _assignment
+PLACES[c_ast.Assignment] = _assigned_place

@@ -1,0 +1,137 @@
+"""Conversions of C: integer promotions, the usual arithmetic conversions, casts.  ISO C 6.3.
+
+A pointer that is converted to an integer of 64 bits stays the IR pointer that it is, until somebody computes with it.
+"""
+
+from __future__ import annotations
+
+from probee.compiler.ir import op
+from probee.compiler.ir.type import BOOL, I64, int_type
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.c.lower import Lowerer
+from probee.compiler.lang.c.value import (
+    INT,
+    UNSIGNED,
+    UNSIGNED_LONG,
+    Operand,
+    is_bool,
+    is_integer,
+    is_pointer,
+    is_signed,
+)
+from probee.errors import TypeMismatch
+from probee.model.ctype import VOID, CType, IntType, strip
+
+
+def promoted(ctype: CType) -> CType:
+    """Return the type that an integer has in an expression: int at least."""
+    bare = strip(ctype)
+    if bare.size < 4 or is_bool(bare):
+        return INT
+    return ctype if isinstance(bare, IntType) else INT if is_signed(bare) else UNSIGNED if bare.size == 4 else UNSIGNED_LONG
+
+
+def common(left: CType, right: CType) -> CType:
+    """Return the type that two integers are brought to before they are added, compared …"""
+    a, b = promoted(left), promoted(right)
+    if strip(a).size != strip(b).size:
+        return a if strip(a).size > strip(b).size else b
+    if is_signed(a) == is_signed(b):
+        return b if _is_long_long(b) else a
+    return a if not is_signed(a) else b
+
+
+def _is_long_long(ctype: CType) -> bool:
+    bare = strip(ctype)
+    return isinstance(bare, IntType) and bare.name.endswith("long long")
+
+
+def is_null(operand: Operand) -> bool:
+    """Return whether an operand is the constant 0."""
+    return operand.value.op == op.CONST and operand.value.attr == 0
+
+
+def number(low: Lowerer, operand: Operand) -> Value:
+    """Return an operand as an IR integer of its type's width: a pointer's is its address."""
+    value = operand.value
+    if not value.type.is_pointer:
+        return value
+    value = low.b.address(value)
+    size = 8 if is_pointer(operand.type) else strip(operand.type).size
+    return value if size == 8 else low.b.trunc(value, int_type(size))
+
+
+def wide(low: Lowerer, operand: Operand) -> Value:
+    """Return an operand as an i64, extended as its type says."""
+    return low.b.resize(number(low, operand), I64, signed=is_signed(operand.type))
+
+
+def convert(low: Lowerer, operand: Operand, to: CType, span: int, *, explicit: bool = False) -> Operand:
+    """Return an operand as another type: what a cast, an assignment or an argument does.  TypeMismatch when there is no way."""
+    if is_integer(to):
+        return _to_integer(low, operand, to)
+    if is_pointer(to):
+        return _to_pointer(low, operand, to, span, explicit=explicit)
+    if strip(to) is VOID:
+        return Operand(to, operand.value)
+    raise TypeMismatch(f"a value of type '{operand.type.spelling()}' does not become '{to.spelling()}'", span)
+
+
+def _to_integer(low: Lowerer, operand: Operand, to: CType) -> Operand:
+    if is_bool(to):
+        return Operand(to, low.b.zext(truth(low, operand), int_type(1)))
+    size = strip(to).size
+    value = operand.value
+    if value.type.is_pointer:
+        if size == 8 or value.type.space in ("packet", "packet_end"):
+            return Operand(to, value)
+        value = low.b.address(value)
+    signed = is_signed(operand.type) and not is_pointer(operand.type)
+    return Operand(to, low.b.resize(value, int_type(size), signed=signed))
+
+
+def _to_pointer(low: Lowerer, operand: Operand, to: CType, span: int, *, explicit: bool) -> Operand:
+    value = operand.value
+    if value.type.is_pointer:
+        return Operand(to, value)
+    value = low.b.resize(value, I64, signed=is_signed(operand.type))
+    if value.op == op.CONST and value.attr == 0:
+        return Operand(to, value)  # becomes a pointer where its memory is known
+    return Operand(to, low.b.pointer(value, "kernel"))
+
+
+def pointer_value(low: Lowerer, operand: Operand, space: str = "kernel") -> Value:
+    """Return an operand's value as an IR pointer; the constant 0 becomes the null of `space`."""
+    value = operand.value
+    if value.type.is_pointer:
+        return value
+    if value.op == op.CONST and value.attr == 0 and space != "kernel":
+        return low.b.null(space)
+    return low.b.pointer(low.b.resize(value, I64, signed=is_signed(operand.type)), "kernel")
+
+
+def truth(low: Lowerer, operand: Operand) -> Value:
+    """Return, as an IR bool, whether an operand is not 0."""
+    value = operand.value
+    if value.type is BOOL:
+        return value
+    if value.type.is_pointer:
+        if value.type.nullable:
+            return low.b.check_null(value)
+        if value.type.space in ("stack", "map", "ringbuf", "packet", "context"):
+            return low.b.const(1, BOOL)
+        value = low.b.address(value)
+    if value.op == op.ZEXT and value.args[0].type is BOOL:
+        return value.args[0]
+    return low.b.compare(op.NE, value, 0)
+
+
+def program_result(low: Lowerer, operand: Operand) -> Value:
+    """Return a program's result as the register that the kernel looks at."""
+    return low.b.resize(number(low, operand), I64, signed=False)
+
+
+def from_truth(low: Lowerer, value: Value) -> Operand:
+    """Return a comparison's result, an int."""
+    return Operand(INT, low.b.zext(value, int_type(4)))
+

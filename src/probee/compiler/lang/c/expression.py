@@ -1,0 +1,363 @@
+"""Expressions that only compute: names, constants, members, elements, operators, casts.  ISO C 6.5."""
+
+from __future__ import annotations
+
+from pycparser import c_ast
+
+from probee.compiler.ir import op
+from probee.compiler.ir.type import BOOL, I32, int_type
+from probee.compiler.ir.unit import Block, Value
+from probee.compiler.lang.c import arithmetic, convert, memory
+from probee.compiler.lang.c.literal import integer_constant, string_bytes
+from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer, span_of
+from probee.compiler.lang.c.value import CHAR, INT, UNSIGNED_LONG, Operand, Place, Variable, is_aggregate, is_pointer, is_scalar
+from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
+from probee.model.ctype import ArrayType, CType, FloatType, PointerType, StructType, size_of, strip
+
+# -- names and constants
+
+
+def _name(low: Lowerer, node: c_ast.ID) -> Operand | None:
+    symbol = low.scope.find(node.name)
+    if symbol is not None and symbol.kind == "variable" and isinstance(symbol.meaning, Operand):
+        return symbol.meaning
+    if symbol is None or symbol.kind == "enumerator":
+        constant = low.scope.constant(node.name)
+        if constant is not None:
+            number, ctype = constant
+            return Operand(ctype, low.b.const(number, int_type(size_of(ctype) or 4)))
+    return _loaded(low, node)
+
+
+def _name_place(low: Lowerer, node: c_ast.ID) -> Place:
+    symbol = low.scope.find(node.name)
+    if symbol is None or symbol.kind in ("typedef", "function", "enumerator"):
+        raise _unknown(low, node)
+    if symbol.kind == "map":
+        raise CompileError(f"'{node.name}' is a map: call one of its methods, as in {node.name}.lookup(&key)", span_of(node))
+    meaning = symbol.meaning
+    if isinstance(meaning, Variable):
+        return Place(meaning.type, meaning.slot, variable=meaning)
+    if isinstance(meaning, Place):
+        return meaning
+    if isinstance(meaning, Operand):
+        raise CompileError(f"'{node.name}' is this program's context, which has no address of its own", span_of(node))
+    from probee.compiler.lang.c.globals import global_place
+
+    return global_place(low, symbol, node)
+
+
+def _unknown(low: Lowerer, node: c_ast.ID) -> CompileError:
+    from probee.compiler.lang.c.suggest import similar
+
+    if low.scope.constant(node.name) is not None:
+        return CompileError(f"'{node.name}' is a constant, which has no address", span_of(node))
+    return UnknownName(f"'{node.name}' is not declared", span_of(node), did_you_mean=similar(low, node.name))
+
+
+def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:
+    if node.type.endswith("string"):
+        return _loaded(low, node)
+    if node.type in ("float", "double", "long double"):
+        text = node.value.rstrip("fFlL")
+        if float(text) != int(float(text)):
+            raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
+        return Operand(UNSIGNED_LONG, low.b.const(int(float(text))))
+    number, ctype = integer_constant(node.value, node.type, span_of(node))
+    return Operand(ctype, low.b.const(number, int_type(size_of(ctype))))
+
+
+def _string_place(low: Lowerer, node: c_ast.Constant) -> Place:
+    """Put a literal on the stack."""
+    if not node.type.endswith("string"):
+        raise CompileError("a constant has no address", span_of(node))
+    data = string_bytes(node.value, span_of(node)) + b"\0"
+    variable = low.variable(ArrayType(CHAR, len(data)), "literal")
+    store_bytes(low, variable.slot, data)
+    return Place(variable.type, variable.slot, variable=variable)
+
+
+def store_bytes(low: Lowerer, base: Value, data: bytes, offset: int = 0) -> None:
+    """Store constant bytes, in pieces as wide as they go."""
+    at = 0
+    while at < len(data):
+        size = next(n for n in (8, 4, 2, 1) if (offset + at) % n == 0 and n <= len(data) - at)
+        low.b.store(base, low.b.const(int.from_bytes(data[at : at + size], "little"), int_type(size)), offset + at)
+        at += size
+
+
+def _loaded(low: Lowerer, node: c_ast.Node) -> Operand | None:
+    """Return what lies at a place; None for a struct, which has no value but its place."""
+    place = low.place(node)
+    return None if is_aggregate(place.type) else memory.load(low, place, span_of(node))
+
+
+# -- members and elements
+
+
+def _member_place(low: Lowerer, node: c_ast.StructRef) -> Place:
+    if node.type == "->":
+        pointer = low.operand(node.name)
+        if not is_pointer(pointer.type):
+            raise _not_a_pointer(low, node, pointer.type)
+        outer = memory.behind(low, pointer, span_of(node.name))
+    else:
+        outer = low.place(node.name)
+    return find_member(low, outer, node.field.name, span_of(node.field) or span_of(node))
+
+
+def find_member(low: Lowerer, outer: Place, name: str, span: int) -> Place:
+    """Return a member of the struct at a place."""
+    struct = low.source.scope.complete(strip(outer.type))
+    if not isinstance(struct, StructType):
+        hint = ": use '->'" if is_pointer(struct) else ""
+        raise TypeMismatch(f"'{outer.type.spelling()}' has no members{hint}", span)
+    path = low.source.scope.member_path(struct, name)
+    if not path:
+        from probee.compiler.lang.c.suggest import similar_member
+
+        raise UnknownName(f"'{struct.spelling()}' has no member '{name}'", span, did_you_mean=similar_member(struct, name))
+    whole = Place(struct, outer.base, outer.offset, variable=outer.variable, packet_header=outer.packet_header)
+    return memory.member(low, whole, path)
+
+
+def _not_a_pointer(low: Lowerer, node: c_ast.StructRef, ctype: CType) -> CompileError:
+    hint = ": use '.'" if isinstance(strip(ctype), StructType) else ""
+    return TypeMismatch(f"'->' needs a pointer to a struct, this is '{ctype.spelling()}'{hint}", span_of(node.name))
+
+
+def _element_place(low: Lowerer, node: c_ast.ArrayRef) -> Place:
+    if _is_array_lvalue(low, node.name):
+        place = low.place(node.name)
+        if isinstance(strip(place.type), ArrayType):
+            return memory.element(low, place, low.operand(node.subscript), span_of(node))
+        pointer = memory.load(low, place, span_of(node.name))
+    else:
+        pointer = low.operand(node.name)
+    index = low.operand(node.subscript)
+    if is_pointer(index.type) and not is_pointer(pointer.type):
+        pointer, index = index, pointer  # 2[array]
+    target = memory.behind(low, pointer, span_of(node.name))
+    size = size_of(target.type)
+    if index.value.op == op.CONST:
+        target.offset += memory._signed(index) * size
+        return target
+    return Place(target.type, memory.moved(low, memory.reachable(low, target, span_of(node)), index, size))
+
+
+def _is_array_lvalue(low: Lowerer, node: c_ast.Node) -> bool:
+    if isinstance(node, c_ast.ID):
+        symbol = low.scope.find(node.name)
+        return symbol is not None and symbol.kind == "variable" and not isinstance(symbol.meaning, Operand)
+    return isinstance(node, (c_ast.StructRef, c_ast.ArrayRef)) or (isinstance(node, c_ast.Constant) and "string" in node.type)
+
+
+# -- unary operators
+
+
+def _unary(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
+    operator = node.op
+    if operator == "sizeof":
+        return _sizeof(low, node)
+    if operator == "&":
+        return _address_of(low, node)
+    if operator == "*":
+        return _loaded(low, node)
+    if operator in ("++", "--", "p++", "p--"):
+        from probee.compiler.lang.c.assign import increment
+
+        return increment(low, node)
+    operand = low.operand(node.expr)
+    if operator == "!":
+        return convert.from_truth(low, low.b.xor(convert.truth(low, operand), low.b.const(1, BOOL)))
+    return arithmetic.unary(low, operator, operand, span_of(node))
+
+
+def _sizeof(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
+    ctype = low.scope.type_of(node.expr) if isinstance(node.expr, c_ast.Typename) else low.type_of(node.expr)
+    complete = low.source.scope.complete(strip(ctype))
+    return Operand(UNSIGNED_LONG, low.b.const(size_of(complete)))
+
+
+def _address_of(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
+    inner = node.expr
+    if isinstance(inner, c_ast.ID):
+        symbol = low.scope.find(inner.name)
+        if symbol is not None and symbol.kind == "map":
+            from probee.model.ctype import VOID
+
+            return Operand(PointerType(VOID), low.b.map(inner.name))
+    place = low.place(inner)
+    return Operand(PointerType(place.type), memory.address(low, place, span_of(node)))
+
+
+def _dereference(low: Lowerer, node: c_ast.UnaryOp) -> Place:
+    if node.op != "*":
+        raise CompileError("this has no address", span_of(node))
+    return memory.behind(low, low.operand(node.expr), span_of(node.expr))
+
+
+# -- binary operators
+
+
+def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand:
+    if node.op in ("&&", "||"):
+        return _logical(low, node)
+    left = low.operand(node.left)
+    right = low.operand(node.right)
+    return arithmetic.binary(low, node.op, left, right, span_of(node))
+
+
+def _logical(low: Lowerer, node: c_ast.Node) -> Operand:
+    """&& and || as a value."""
+    b = low.b
+    result = low.variable(INT, "truth")
+    yes, no, end = b.new_block(), b.new_block(), b.new_block()
+    condition(low, node, yes, no)
+    for block, number in ((yes, 1), (no, 0)):
+        b.at(block)
+        b.store(result.slot, b.const(number, I32))
+        b.jump(end)
+    b.at(end)
+    return Operand(INT, b.load(result.slot, I32))
+
+
+def condition(low: Lowerer, node: c_ast.Node, yes: Block, no: Block) -> None:
+    """Evaluate an expression and go one of two ways."""
+    b = low.b
+    if isinstance(node, c_ast.BinaryOp) and node.op in ("&&", "||"):
+        middle = b.new_block()
+        if node.op == "&&":
+            condition(low, node.left, middle, no)
+        else:
+            condition(low, node.left, yes, middle)
+        b.at(middle)
+        condition(low, node.right, yes, no)
+        return
+    if isinstance(node, c_ast.UnaryOp) and node.op == "!":
+        condition(low, node.expr, no, yes)
+        return
+    test = convert.truth(low, low.operand(node))
+    if test.op == op.CONST:
+        b.jump(yes if test.attr else no)
+    else:
+        b.branch(test, yes, no)
+
+
+def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
+    b = low.b
+    yes, no, end = b.new_block(), b.new_block(), b.new_block()
+    ctype = _ternary_type(low, node)
+    condition(low, node.cond, yes, no)
+    result = low.variable(ctype, "choice", key=("?:", id(node))) if is_scalar(ctype) else None
+    for block, branch in ((yes, node.iftrue), (no, node.iffalse)):
+        b.at(block)
+        operand = low.value(branch)
+        if result is not None:
+            assert operand is not None
+            memory.store_into(low, ctype, Place(ctype, result.slot, variable=result), operand, span_of(branch))
+        b.jump(end)
+    b.at(end)
+    return memory.load(low, Place(ctype, result.slot, variable=result), span_of(node)) if result is not None else None
+
+
+def _ternary_type(low: Lowerer, node: c_ast.TernaryOp) -> CType:
+    left, right = low.type_of(node.iftrue), low.type_of(node.iffalse)
+    if isinstance(strip(left), ArrayType):
+        left = PointerType(strip(left).element)  # type: ignore[attr-defined]
+    if is_pointer(left) or is_pointer(right):
+        return left if is_pointer(left) else right
+    if not (is_scalar(left) and is_scalar(right)):
+        if is_aggregate(left):
+            raise Unsupported("?: between structs is not supported: use if", span_of(node))
+        return left
+    return convert.common(left, right)
+
+
+def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:
+    ctype = low.scope.type_of(node.to_type)
+    if isinstance(strip(ctype), FloatType):
+        raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
+    operand = low.value(node.expr)
+    if strip(ctype).size == 0 and not is_pointer(ctype):
+        return None  # (void)x
+    if operand is None:
+        raise TypeMismatch(f"a struct does not become '{ctype.spelling()}'", span_of(node))
+    return convert.convert(low, operand, ctype, span_of(node), explicit=True)
+
+
+def _comma(low: Lowerer, node: c_ast.ExprList) -> Operand | None:
+    found: Operand | None = None
+    for each in node.exprs:
+        found = low.value(each)
+    return found
+
+
+# -- expressions with statements in them
+
+
+def _statement_expression(low: Lowerer, node: c_ast.Compound) -> Operand | None:
+    """({ …; value; })"""
+    outer = low.scope
+    low.scope = outer.child()
+    items = node.block_items or []
+    for item in items[:-1]:
+        low.statement(item)
+    result: Operand | None = None
+    if items:
+        last = items[-1]
+        if type(last) in OPERANDS and not isinstance(last, c_ast.Compound):
+            result = low.value(last)
+        else:
+            low.statement(last)
+    low.scope = outer
+    return result
+
+
+def _statement_place(low: Lowerer, node: c_ast.Compound) -> Place:
+    """({ …; struct; }).member"""
+    outer = low.scope
+    low.scope = outer.child()
+    items = node.block_items or []
+    for item in items[:-1]:
+        low.statement(item)
+    place = low.place(items[-1]) if items else None
+    low.scope = outer
+    if place is None:
+        raise CompileError("this has no value: it is void", span_of(node))
+    return place
+
+
+def _compound_literal(low: Lowerer, node: c_ast.CompoundLiteral) -> Place:
+    from probee.compiler.lang.c.initialise import complete_array, initialise
+
+    ctype = complete_array(low, low.scope.type_of(node.type), node.init)
+    variable = low.variable(ctype, "literal")
+    place = Place(ctype, variable.slot, variable=variable)
+    initialise(low, place, node.init)
+    return place
+
+
+def _cast_place(low: Lowerer, node: c_ast.Cast) -> Place:
+    """A cast of a 128-bit integer, which lives in memory, to the other sign."""
+    ctype = low.scope.type_of(node.to_type)
+    if not is_aggregate(ctype):
+        raise CompileError("a cast has no address", span_of(node))
+    place = low.place(node.expr)
+    return Place(ctype, place.base, place.offset, variable=place.variable)
+
+
+OPERANDS.update(
+    {
+        c_ast.ID: _name, c_ast.Constant: _constant, c_ast.StructRef: _loaded, c_ast.ArrayRef: _loaded,
+        c_ast.UnaryOp: _unary, c_ast.BinaryOp: _binary, c_ast.TernaryOp: _ternary, c_ast.Cast: _cast,
+        c_ast.ExprList: _comma, c_ast.Compound: _statement_expression, c_ast.CompoundLiteral: _loaded,
+    }
+)  # fmt: skip
+PLACES.update(
+    {
+        c_ast.ID: _name_place, c_ast.Constant: _string_place, c_ast.StructRef: _member_place, c_ast.ArrayRef: _element_place,
+        c_ast.UnaryOp: _dereference, c_ast.Compound: _statement_place, c_ast.CompoundLiteral: _compound_literal,
+        c_ast.Cast: _cast_place,
+    }
+)  # fmt: skip

@@ -1,0 +1,213 @@
+"""Functions that the compiler knows: GCC's __builtin_… and __sync_…, offsetof, and BCC's lock_xadd and load_byte family."""
+
+from __future__ import annotations
+
+from pycparser import c_ast
+
+from probee.compiler.ir import op
+from probee.compiler.ir.content import compare_bytes, fill
+from probee.compiler.ir.type import DIRECT, I64, int_type
+from probee.compiler.ir.unit import Value
+from probee.compiler.lang.c import convert, memory
+from probee.compiler.lang.c.call import BUILTINS, Builtin, constant, n_arguments
+from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.value import INT, UNSIGNED_LONG, Operand, Place, is_pointer
+from probee.errors import CompileError, TypeMismatch, Unsupported
+from probee.model.ctype import ArrayType, IntType, size_of
+
+_U16 = IntType("unsigned short", 2, signed=False)
+_U32 = IntType("unsigned int", 4, signed=False)
+
+
+def _offsetof(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    from probee.compiler.lang.c.constant import evaluate
+
+    number = evaluate(node, low.scope)
+    if number is None:
+        raise CompileError("offsetof() takes a type and one of its members", span_of(node))
+    return Operand(UNSIGNED_LONG, low.b.const(number))
+
+
+def _memory_place(low: Lowerer, node: c_ast.Node, size: int) -> Place:
+    """Return the bytes that a pointer argument points to."""
+    operand = low.operand(node)
+    if not is_pointer(operand.type) and not operand.value.type.is_pointer:
+        raise TypeMismatch(f"this is '{operand.type.spelling()}', not a pointer", span_of(node))
+    byte = IntType("unsigned char", 1, signed=False)
+    return Place(ArrayType(byte, size), convert.pointer_value(low, operand))
+
+
+def _memcpy(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    n_arguments(node, arguments, "memcpy", 3)
+    size = constant(low, arguments[2], "the size")
+    to = low.operand(arguments[0])
+    if size:
+        target = memory.unmoved(Place(ArrayType(INT, 0, size=size), convert.pointer_value(low, to)))
+        source = _memory_place(low, arguments[1], size)
+        memory.copy(low, target, memory.unmoved(source), span_of(node))
+    return to
+
+
+def _memset(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    n_arguments(node, arguments, "memset", 3)
+    size, byte = constant(low, arguments[2], "the size"), constant(low, arguments[1], "the byte") & 0xFF
+    to = low.operand(arguments[0])
+    place = memory.unmoved(Place(ArrayType(INT, 0, size=size), convert.pointer_value(low, to)))
+    base = memory.writable(low, place, span_of(node))
+    if byte:
+        fill(low.b, base, byte, size, place.offset)
+    else:
+        low.b.zero(base, size, place.offset)
+    return to
+
+
+def _memcmp(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    n_arguments(node, arguments, "memcmp", 3)
+    size = constant(low, arguments[2], "the size")
+    left, right = (_readable(low, _memory_place(low, each, size), span_of(each)) for each in arguments[:2])
+    return Operand(INT, compare_bytes(low.b, left, right, size))
+
+
+def _readable(low: Lowerer, place: Place, span: int) -> Value:
+    """Return a pointer that plain loads go through: to a copy, where the memory is not of that kind."""
+    if place.base.type.is_pointer and place.base.type.space in DIRECT:
+        return memory.reachable(low, place, span)
+    copied = low.variable(place.type, "copy")
+    memory.copy(low, Place(place.type, copied.slot), memory.unmoved(place), span)
+    return copied.slot
+
+
+# -- atomics
+
+
+def _atomic(operation: str, *, negate: bool = False) -> Builtin:
+    """Return the builtin of an atomic read-modify-write; the old value is fetched only where somebody looks at it."""
+
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand | None:
+        n_arguments(node, arguments, node.name.name, 2)
+        unused = low.unused is node
+        target = memory.behind(low, low.operand(arguments[0]), span_of(arguments[0]))
+        size = size_of(target.type)
+        if size not in (4, 8):
+            raise TypeMismatch(f"atomics are of 4 or 8 bytes, this is '{target.type.spelling()}'", span_of(arguments[0]))
+        base = memory.writable(low, target, span_of(arguments[0]))
+        value = convert.number(low, convert.convert(low, low.operand(arguments[1]), target.type, span_of(arguments[1])))
+        if negate:
+            value = low.b.sub(low.b.const(0, value.type), value)
+        if unused and operation != "xchg":
+            low.b.atomic(operation, base, value, target.offset)
+            return None
+        return Operand(target.type, low.b.atomic(operation, base, value, target.offset, fetch=True))
+
+    return build
+
+
+def _compare_and_swap(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    n_arguments(node, arguments, node.name.name, 3)
+    target = memory.behind(low, low.operand(arguments[0]), span_of(arguments[0]))
+    base = memory.writable(low, target, span_of(arguments[0]))
+    expected, new = (
+        convert.number(low, convert.convert(low, low.operand(each), target.type, span_of(each))) for each in arguments[1:]
+    )
+    old = low.b.emit(op.COMPARE_EXCHANGE, expected.type, [base, expected, new], target.offset)
+    if node.name.name == "__sync_bool_compare_and_swap":
+        return convert.from_truth(low, low.b.compare(op.EQ, old, expected))
+    return Operand(target.type, old)
+
+
+# -- numbers
+
+
+def _bswap(size: int) -> Builtin:
+    ctype = {2: _U16, 4: _U32, 8: UNSIGNED_LONG}[size]
+
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+        n_arguments(node, arguments, node.name.name, 1)
+        operand = convert.convert(low, low.operand(arguments[0]), ctype, span_of(arguments[0]))
+        value = convert.number(low, operand)
+        if value.op == op.CONST:
+            return Operand(ctype, low.b.const(int.from_bytes(value.attr.to_bytes(size, "little"), "big"), int_type(size)))
+        return Operand(ctype, low.b.bswap(value))
+
+    return build
+
+
+def _first(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    """__builtin_expect(x, y), __builtin_preserve_access_index(x): x"""
+    return low.operand(arguments[0])
+
+
+def _constant_p(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    from probee.compiler.lang.c.constant import evaluate
+
+    return Operand(INT, low.b.const(evaluate(arguments[0], low.scope) is not None, int_type(4)))
+
+
+def _unreachable(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> None:
+    low.b.return_(low.b.const(0))
+
+
+def _float_builtin(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    raise Unsupported(f"{node.name.name}() has no equivalent in BPF", span_of(node))
+
+
+# -- packets, the old way
+
+
+def _load_packet(size: int) -> Builtin:
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+        from probee.compiler.lang.c.packet import load_big_endian
+
+        n_arguments(node, arguments, node.name.name, 2)
+        low.operand(arguments[0])
+        offset: Value = low.b.resize(convert.number(low, low.operand(arguments[1])), I64, signed=False)
+        return Operand(UNSIGNED_LONG, load_big_endian(low, offset, size))
+
+    return build
+
+
+def _dext(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    """bpf_dext_pkt(skb, offset, first bit, bits)"""
+    from probee.compiler.lang.c.packet import load_bits
+
+    n_arguments(node, arguments, node.name.name, 4)
+    low.operand(arguments[0])
+    offset = convert.wide(low, low.operand(arguments[1]))
+    first, count = (constant(low, each, "a bit's number") for each in arguments[2:])
+    return Operand(UNSIGNED_LONG, load_bits(low, offset, first, count))
+
+
+def _dins(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> None:
+    """bpf_dins_pkt(skb, offset, first bit, bits, value)"""
+    from probee.compiler.lang.c.packet import store_bits
+
+    n_arguments(node, arguments, node.name.name, 5)
+    low.operand(arguments[0])
+    offset = convert.wide(low, low.operand(arguments[1]))
+    first, count = (constant(low, each, "a bit's number") for each in arguments[2:4])
+    store_bits(low, offset, first, count, convert.wide(low, low.operand(arguments[4])))
+
+
+for _name in ("__builtin_memcpy", "memcpy", "__builtin_memmove", "memmove"):
+    BUILTINS[_name] = _memcpy
+for _name in ("__builtin_memset", "memset"):
+    BUILTINS[_name] = _memset
+for _name in ("__builtin_memcmp", "memcmp", "__builtin_bcmp"):
+    BUILTINS[_name] = _memcmp
+for _name in ("add", "or", "and", "xor"):
+    BUILTINS[f"__sync_fetch_and_{_name}"] = _atomic(_name)
+    BUILTINS[f"__atomic_fetch_{_name}"] = _atomic(_name)
+BUILTINS.update(
+    {
+        "offsetof": _offsetof, "__builtin_offsetof": _offsetof,
+        "lock_xadd": _atomic("add"), "__sync_fetch_and_sub": _atomic("add", negate=True),
+        "__sync_lock_test_and_set": _atomic("xchg"),
+        "__sync_val_compare_and_swap": _compare_and_swap, "__sync_bool_compare_and_swap": _compare_and_swap,
+        "__builtin_bswap16": _bswap(2), "__builtin_bswap32": _bswap(4), "__builtin_bswap64": _bswap(8),
+        "__builtin_expect": _first, "__builtin_preserve_access_index": _first, "__builtin_constant_p": _constant_p,
+        "__builtin_unreachable": _unreachable, "__builtin_trap": _unreachable,
+        "__builtin_alloca": _float_builtin,
+        "load_byte": _load_packet(1), "load_half": _load_packet(2), "load_word": _load_packet(4), "load_dword": _load_packet(8),
+        "bpf_dext_pkt": _dext, "bpf_dins_pkt": _dins,
+    }
+)  # fmt: skip

@@ -1,0 +1,204 @@
+"""The state of lowering C to IR, and its entry points: `operand`, `place`, `condition`, `effect`, `statement`.
+
+What happens to each kind of node is registered by the modules that know (expression.py, assign.py, call.py, statement.py …) in
+the tables here.  A static function is lowered again at each place that calls it, as bcc inlines them all, so that what is known
+of its arguments is known inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pycparser import c_ast
+
+from probee.compiler.ir.build import Builder
+from probee.compiler.ir.type import Type, pointer
+from probee.compiler.ir.unit import Block, Unit, Value
+from probee.compiler.lang.c.provenance import Provenance
+from probee.compiler.lang.c.scope import Scope, Symbol
+from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
+from probee.compiler.lang.c.value import Operand, Place, Variable, is_pointer
+from probee.errors import CompileError, Unsupported
+from probee.model.ctype import CType, size_of
+from probee.model.target import Target
+from probee.model.usdt import UsdtPlace
+
+OperandOf = Callable[["Lowerer", "c_ast.Node"], "Operand | None"]
+PlaceOf = Callable[["Lowerer", "c_ast.Node"], Place]
+StatementOf = Callable[["Lowerer", "c_ast.Node"], None]
+
+OPERANDS: dict[type[c_ast.Node], OperandOf] = {}
+PLACES: dict[type[c_ast.Node], PlaceOf] = {}
+STATEMENTS: dict[type[c_ast.Node], StatementOf] = {}
+
+
+class Frame:
+    """A function that is being lowered: a program, or a static function at one of its calls.
+
+    `path` are the calls that led here, for keys of variables; `leave` is where `return` goes, None in the program itself.
+    """
+
+    __slots__ = ("declaration", "labels", "leave", "path", "result")
+
+    def __init__(self, declaration: FunctionDeclaration, path: tuple[object, ...], leave: Block | None) -> None:
+        self.declaration = declaration
+        self.path = path
+        self.leave = leave
+        self.result: Variable | None = None
+        self.labels: dict[str, Block] = {}
+
+
+class Loop:
+    """Where `break` and `continue` go; a switch has no `again`."""
+
+    __slots__ = ("again", "leave")
+
+    def __init__(self, leave: Block, again: Block | None) -> None:
+        self.leave = leave
+        self.again = again
+
+
+class Lowerer:
+    """Lowers one program.  `context` is the program's parameter, `context_type` what it points to."""
+
+    def __init__(
+        self, source: TranslationUnit, unit: Unit, target: Target, builder: Builder, provenance: Provenance, context: Value
+    ) -> None:
+        self.source = source
+        self.unit = unit
+        self.target = target
+        self.b = builder
+        self.provenance = provenance
+        self.context = context
+        self.scope: Scope = source.scope
+        self.frames: list[Frame] = []
+        self.loops: list[Loop] = []
+        self.usdt: UsdtPlace | None = None
+        self.unused: c_ast.Node | None = None  # a statement's expression, whose value nobody looks at
+        self.cases: list[dict[int, Block]] = []  # of the switches around
+        self.unroll = False  # the next loop is to be written out
+        self.labels_met: set[tuple[tuple[object, ...], str]] = set()
+        self._n_variables = 0
+
+    def warn(self, message: str, span: int) -> None:
+        """Note something that the program had better not do, once."""
+        if (message, span) not in self.source.warnings:
+            self.source.warnings.append((message, span))
+
+    @property
+    def frame(self) -> Frame:
+        return self.frames[-1]
+
+    # -- entry points
+    def operand(self, node: c_ast.Node) -> Operand:
+        """Return an expression's value: a scalar.  Arrays and functions have become pointers."""
+        found = self.value(node)
+        if found is None:
+            raise CompileError("this has no value: it is void", span_of(node))
+        return found
+
+    def value(self, node: c_ast.Node) -> Operand | None:
+        """Return an expression's value, None when it is void or a struct that nobody looks at."""
+        span = self.b.span
+        self.b.span = span_of(node) or span
+        lower = OPERANDS.get(type(node))
+        if lower is None:
+            raise Unsupported(f"{_construct(node)} is not supported", span_of(node))
+        result = lower(self, node)
+        self.b.span = span
+        return result
+
+    def place(self, node: c_ast.Node) -> Place:
+        """Return where something is: an lvalue, or a struct that an expression makes."""
+        span = self.b.span
+        self.b.span = span_of(node) or span
+        lower = PLACES.get(type(node))
+        if lower is None:
+            raise CompileError("this has no address", span_of(node))
+        result = lower(self, node)
+        self.b.span = span
+        return result
+
+    def statement(self, node: c_ast.Node | None) -> None:
+        if node is None:
+            return
+        if self.b.terminated:  # nothing leads here; a label may
+            self.b.at(self.b.new_block())
+        self.b.span = span_of(node) or self.b.span
+        lower = STATEMENTS.get(type(node))
+        if lower is not None:
+            lower(self, node)
+        else:
+            self.unused = node
+            self.value(node)
+
+    def type_of(self, node: c_ast.Node) -> CType:
+        """Return an expression's type without evaluating it."""
+        b = self.b
+        block, provenance = b.block, self.provenance.changed
+        b.block = b.new_block()  # placed nowhere
+        try:
+            place = PLACES.get(type(node))
+            if place is not None:
+                try:
+                    return self.place(node).type
+                except CompileError:
+                    if type(node) not in OPERANDS:
+                        raise
+            found = self.value(node)
+            return found.type if found is not None else _void()
+        finally:
+            b.block, self.provenance.changed = block, provenance
+
+    def type_in(self, node: c_ast.Node, scope: Scope) -> CType:
+        """Return an expression's type as a scope sees it."""
+        outer, self.scope = self.scope, scope
+        try:
+            return self.type_of(node)
+        finally:
+            self.scope = outer
+
+    # -- variables
+    def variable(self, type: CType, name: str, *, key: object = None) -> Variable:
+        """Return a new local variable, in the frame's memory."""
+        self._n_variables += 1
+        size = size_of(type)
+        slot = self.b.alloca(max(size, 1), _alignment(size), name)
+        return Variable((*self.frame.path, key if key is not None else (name, self._n_variables)), type, slot)
+
+    def declare(self, name: str, variable: Variable) -> None:
+        symbol = Symbol("variable", name, variable.type)
+        symbol.meaning = variable
+        self.scope.declare(name, symbol)
+
+    def pointer_type(self, variable: Variable, offset: int) -> Type:
+        """Return the IR's type of the pointer that a variable holds."""
+        space = self.provenance.read(variable, offset)
+        return pointer(space, nullable=space in NULLABLE)
+
+    def holds_pointer(self, place: Place) -> bool:
+        """Return whether a place is a pointer in a local variable, whose memory is known."""
+        return place.variable is not None and place.bits is None and is_pointer(place.type)
+
+
+NULLABLE = frozenset(("map", "ringbuf", "stack"))  # spaces of whose pointers the verifier wants to see them checked
+
+
+def span_of(node: c_ast.Node | None) -> int:
+    """Return a node's span; 0 where the parser kept none."""
+    coord = getattr(node, "coord", None)
+    return coord.line << 24 | (coord.column or 0) if coord is not None else 0
+
+
+def _alignment(size: int) -> int:
+    return 8 if size >= 8 or size == 0 else 4 if size >= 4 else 2 if size >= 2 else 1
+
+
+def _construct(node: c_ast.Node) -> str:
+    return {"Alignas": "_Alignas", "Pragma": "#pragma here"}.get(type(node).__name__, type(node).__name__)
+
+
+def _void() -> CType:
+    from probee.model.ctype import VOID
+
+    return VOID

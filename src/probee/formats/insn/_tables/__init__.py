@@ -1,1 +1,0 @@
-"""Generated tables of this room; imported only when a name is asked for."""
