@@ -58,6 +58,46 @@ def run(words: Sequence[str], env: Mapping[str, str]) -> Sample:
     return Sample(wall * 1e3, cpu * 1e3, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
 
 
+class Trace:
+    """What one run of a tracer took: until it said that `count` probes are attached, in all, and from Ctrl-C to its end."""
+
+    __slots__ = ("attach_s", "count", "cpu_s", "end_s", "output")
+
+    def __init__(self, count: int, attach_s: float, cpu_s: float, end_s: float, output: str) -> None:
+        self.count = count
+        self.attach_s = attach_s
+        self.cpu_s = cpu_s
+        self.end_s = end_s
+        self.output = output
+
+
+def trace(words: Sequence[str], env: Mapping[str, str], stimulus: Callable[[], object] | None = None) -> Trace:
+    """Run a tracer; when it is attached do what it is to see, and press Ctrl-C."""
+    import re
+    import signal
+
+    read, write = os.pipe()
+    files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), *((os.POSIX_SPAWN_DUP2, write, fd) for fd in (1, 2))]
+    start = time.perf_counter()
+    pid = os.posix_spawn(words[0], list(words), dict(env), file_actions=files, setsigdef=[signal.SIGINT])
+    os.close(write)
+    output, found, attached = b"", None, start
+    with open(read, "rb", buffering=0) as pipe:
+        while data := pipe.read(65536):
+            output += data
+            if found is None and (found := re.search(rb"Attached (\d+) probe", output)):
+                attached = time.perf_counter()
+                if stimulus is not None:
+                    stimulus()
+                interrupted = time.perf_counter()
+                os.kill(pid, signal.SIGINT)
+    _, status, usage = os.wait4(pid, 0)
+    if found is None or status:
+        raise Failed(f"{' '.join(words)}: {output.decode(errors='replace')[-1000:]}")
+    ended = time.perf_counter() - interrupted
+    return Trace(int(found[1]), attached - start, usage.ru_utime + usage.ru_stime, ended, output.decode(errors="replace"))
+
+
 def interleave(cases: Sequence[Case], runs: int, env: Mapping[str, str]) -> dict[str, Sample]:
     """Run all cases in turn, `runs` times after one round that does not count; return the medians by name."""
     samples: dict[str, list[Sample]] = {case.name: [] for case in cases}

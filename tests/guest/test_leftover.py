@@ -42,3 +42,21 @@ def test_nothing_of_ours_stays_in_the_kernel(guest: Guest, number: signal.Signal
     while (left := objects(guest) - before) and time.monotonic() < end:
         time.sleep(0.2)
     assert not left
+
+
+@pytest.mark.kernels("6.1")
+def test_what_takes_long_to_detach_keeps_nobody_waiting(guest: Guest) -> None:
+    """Probes one by one, which the kernel is slow to part with: the results are there, and another process does the rest."""
+    probes = "wc -l < /sys/kernel/debug/kprobes/list"
+    with start(guest, "-e", "kprobe:tcp_c*,kprobe:tcp_s* { @ = count(); } end { printf(\"end\\n\"); }") as job:
+        attached = int(guest.run(probes).check().stdout)
+        job.signal(signal.SIGINT)
+        result = job.wait(timeout_s=60)
+    left = int(guest.run(probes).check().stdout)
+    assert (result.status, "end\n" in result.stdout) == (0, True)
+    assert attached > 50
+    assert left > attached // 4, "the test would not notice anything"
+    end = time.monotonic() + 60
+    while int(guest.run(probes).check().stdout) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert time.monotonic() < end

@@ -207,6 +207,7 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
             return 0
         return _follow(session, writer)
     finally:
+        session.installed.hand_over()
         session.close()
         if options.output is not None:
             out.close()

@@ -7,6 +7,7 @@ configuration says (missing_probes).
 from __future__ import annotations
 
 import os
+from time import monotonic
 
 from probee.errors import AttachError, VerifierError
 from probee.model.event import Problem
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 IN_ORDER = frozenset(("kretprobe", "tracepoint", "profile", "interval", "watchpoint", "hardware", "rawtracepoint", "software"))
 COUNTED = ("kprobe", "kretprobe", "uprobe", "uretprobe")  # every place of a pattern is an attached probe
 RUN_BY_US = ("begin", "end", "self", "test", "bench")  # never attached
+PATIENCE_S = 0.5  # with detaching before the results are shown
 LOG_BYTES = 1_000_000  # of the verifier's log, unless the script says otherwise
 RING_BYTES = 8 << 20  # its two mappings count twice in our resident size
 _EXPECTED = "If this is expected, set the 'missing_probes' config variable to 'warn'."
@@ -173,11 +175,22 @@ class Installation:
     # -- going
 
     def detach(self) -> None:
-        """Detach everything, and return when none of the programs runs any more."""
+        """Detach everything, and return when none of the programs runs any more.
+
+        What takes the kernel too long is left: to hand_over(), or else to close().
+        """
+        until_s = monotonic() + PATIENCE_S
         for link in self.links:
-            link.close()
+            link.close_until(until_s)
         if self.links:
             wait_for_programs()
+
+    def hand_over(self) -> None:
+        """For a process that is about to end: if much is still attached, leave detaching it to another one."""
+        if any(link.descriptors for link in self.links):
+            from probee.runtime.straggler import hand_over
+
+            hand_over(self.links)
 
     def close(self) -> None:
         """Detach and free everything; closing twice is nothing."""

@@ -6,6 +6,8 @@ process dies.  How each kind attaches is in the files beside this one.
 
 from __future__ import annotations
 
+from time import monotonic
+
 from probee.errors import AttachError, KernelError
 from probee.kernel.programs.program import Program
 from probee.kernel.syscalls.bpf import failure
@@ -55,6 +57,13 @@ class Link:
         """Detach; closing twice is nothing."""
         while self.descriptors:
             self.descriptors.pop().close()
+
+    def close_until(self, until_s: float) -> None:
+        """Detach, or begin to: what is not done by this time of the monotonic clock is left for close()."""
+        while len(self.descriptors) > 2 and monotonic() < until_s:  # an event and the BPF link on it
+            self.descriptors.pop().close()
+        if monotonic() < until_s:
+            self.close()
 
     def __enter__(self) -> Link:
         return self
