@@ -7,7 +7,7 @@ those that only fill their buffer do not.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from itertools import pairwise
 
 from probee.compiler.ir import op
 from probee.compiler.ir.passes.effect import locate
@@ -34,8 +34,7 @@ class Bytes:
         self.slots = set(slots)
         self.maps = unit.maps
         accesses = {block: self._accesses(block) for block in blocks}
-        self.cuts: dict[Value, list[int]] = {}
-        self.first: dict[Value, int] = {}  # a slot → its first bit
+        self.bit: dict[Value, dict[int, int]] = {}  # slot → byte where it is cut → number of the bit from there on
         self._number(accesses)
         self.effects: dict[Block, list[Effect]] = {block: self._in_bits(found) for block, found in accesses.items()}
 
@@ -58,30 +57,27 @@ class Bytes:
                     cuts.setdefault(slot, set()).update((start, end))
         total = 0
         for slot, at in cuts.items():
-            self.cuts[slot] = sorted(at)
-            self.first[slot] = total
+            self.bit[slot] = {byte: total + index for index, byte in enumerate(sorted(at))}
             total += len(at) - 1
 
     def _in_bits(self, found: list[Access]) -> list[Effect]:
         effects: list[Effect] = []
         for value, parts, written in found:
             read = 0
-            for part in parts:
-                read |= self.bits(*part[:3])
-            effects.append((value, read, self.bits(*written[:3]) if written is not None and written[3] else 0))
+            for slot, start, end, _ in parts:
+                bit = self.bit[slot]
+                read |= (1 << bit[end]) - (1 << bit[start])
+            bits = 0
+            if written is not None and written[3]:
+                bit = self.bit[written[0]]
+                bits = (1 << bit[written[2]]) - (1 << bit[written[1]])
+            effects.append((value, read, bits))
         return effects
-
-    def bits(self, slot: Value, start: int, end: int) -> int:
-        cuts = self.cuts[slot]
-        low, high = bisect_left(cuts, start), bisect_left(cuts, end)
-        return ((1 << high - low) - 1) << self.first[slot] + low
 
     def live(self, slot: Value, start: int, end: int, bits: int) -> list[tuple[int, int]]:
         """Return the ranges of a slot's bytes, between two cuts, whose bits are set."""
-        cuts = self.cuts[slot]
-        low, high = bisect_left(cuts, start), bisect_left(cuts, end)
-        here = bits >> self.first[slot]
-        return [(cuts[index], cuts[index + 1]) for index in range(low, high) if here >> index & 1]
+        cuts = [(byte, bit) for byte, bit in self.bit[slot].items() if start <= byte <= end]
+        return [(byte, behind) for (byte, bit), (behind, _) in pairwise(cuts) if bits >> bit & 1]
 
     # -- what operations do
 
