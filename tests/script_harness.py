@@ -122,6 +122,9 @@ class _Symbols:
     def user(self, pid: int, address: int) -> Frame:
         return Frame(address)
 
+    def user_stack(self, pid: int, addresses: list[int]) -> tuple[Frame, ...]:
+        return tuple([Frame(address) for address in addresses])
+
     def remember(self, pid: int) -> None:
         self.seen = pid
 

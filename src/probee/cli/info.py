@@ -30,9 +30,10 @@ _PROBES = (
     ("fentry", "btf", "fentry"), ("iter", "btf", "iter"),
 )  # fmt: skip
 # What bpftrace may be built with: "no" is what we do not have (yet).
-_DWARF = "libdw (DWARF support)"  # not by libdw, but read all the same
+# By what others have them from; ours is pyelftools: debug information, and lines and inlined functions in stacks.
+_DWARF, _SYMBOLS = "libdw (DWARF support)", "blazesym (advanced symbolization)"
 _BUILD = (
-    "bfd", _DWARF, "libsystemd (systemd notify support)", "blazesym (advanced symbolization)",
+    "bfd", _DWARF, "libsystemd (systemd notify support)", _SYMBOLS,
     "dwunwind (DWARF stack unwinding)", "bcc library path resolution",
 )  # fmt: skip
 
@@ -60,8 +61,8 @@ def _system() -> str:
 def _build() -> str:
     from probee import __version__
 
-    has = {_DWARF: reads_dwarf()}
-    lines = "".join([f"\n  {name}: {'yes' if has.get(name) else 'no'}" for name in _BUILD])
+    with_dwarf = (_DWARF, _SYMBOLS) if reads_dwarf() else ()
+    lines = "".join([f"\n  {name}: {'yes' if name in with_dwarf else 'no'}" for name in _BUILD])
     return f"Build\n  version: v{__version__}\n  LLVM: none{lines}"
 
 

@@ -71,12 +71,17 @@ def stack_text(value: StackValue | None) -> str:
 
 
 def _bpftrace_frame(frame: Any, *, user: bool) -> str:
-    return f"        {frame.symbol}+{frame.offset}" if frame.symbol else f"        {frame.address:#x}"
+    if not frame.symbol:
+        return f"        {frame.address:#x}"
+    place = f"@{frame.path}:{frame.line}" if frame.path else ""
+    return f"        [inlined] {frame.symbol}{place}" if frame.inlined else f"        {frame.symbol}+{frame.offset}{place}"
 
 
 def _perf_frame(frame: Any, *, user: bool) -> str:
     if not frame.symbol:
         return f"\t{frame.address:x} {frame.address:#x} ([unknown])"
+    if frame.inlined:
+        return f"\t{frame.address:x} {frame.symbol} (inlined)"
     module = f" ({frame.module or '[unknown]'})" if user else ""
     return f"\t{frame.address:x} {frame.symbol}+{frame.offset}{module}"
 

@@ -132,15 +132,25 @@ class ValueType:
 
 
 class Frame:
-    """One resolved frame of a stack; `symbol` is "" when the address is unknown."""
+    """One resolved frame of a stack; `symbol` is "" when the address is unknown.
 
-    __slots__ = ("address", "module", "offset", "symbol")
+    `path` and `line` say where that is in the source, if that is known.  An `inlined` one has no code of its own: it stands
+    before the frame of the function that it is a part of, and shares its address.
+    """
 
-    def __init__(self, address: int, symbol: str = "", offset: int = 0, module: str = "") -> None:
+    __slots__ = ("address", "inlined", "line", "module", "offset", "path", "symbol")
+
+    def __init__(
+        self, address: int, symbol: str = "", offset: int = 0, module: str = "", *, path: str = "", line: int = 0,
+        inlined: bool = False,
+    ) -> None:  # fmt: skip
         self.address = address
         self.symbol = symbol
         self.offset = offset
         self.module = module
+        self.path = path
+        self.line = line
+        self.inlined = inlined
 
 
 class StackValue:

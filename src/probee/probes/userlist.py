@@ -14,9 +14,7 @@ from probee.model.ctype import CType
 from probee.model.target import Binary, Target
 from probee.model.usdt import UsdtArgument, UsdtPlace
 from probee.probes.glob import compile_glob
-from probee.probes.passing import passed_arguments
 from probee.probes.probe import Probe, has_wildcard
-from probee.probes.register import ARCHITECTURES
 from probee.probes.sourcename import CPP, functions_called, shown_name
 from probee.probes.user import shown_path
 
@@ -37,7 +35,7 @@ def list_functions(provider: str, rest: str, target: Target) -> Iterator[Entry]:
             continue
         for function in functions:
             name = f"{language}:{shown_name(binary, function)}" if language else function
-            yield f"{shown}:{name}", _signature_of(provider, binary, function, target)
+            yield f"{shown}:{name}", _signature_of(provider, binary, function)
 
 
 def list_usdt(rest: str, target: Target) -> Iterator[Entry]:
@@ -67,7 +65,7 @@ def list_of_script(probe: Probe, target: Target) -> Iterator[Entry]:
         yield f"{probe.path}:{probe.namespace}:{probe.event}", _arguments_of(places_of(probe))
     elif probe.function:
         shown = f"{probe.language}:{shown_name(binary, probe.function)}" if probe.language else probe.function
-        yield f"{probe.path}:{shown}", _signature_of(provider, binary, probe.function, target)
+        yield f"{probe.path}:{shown}", _signature_of(provider, binary, probe.function)
     else:
         yield f"{probe.path}:{probe.address or ''}", None
 
@@ -92,16 +90,14 @@ def _binaries(path: str, provider: str, target: Target) -> Iterator[tuple[Binary
 # -- signatures
 
 
-def _signature_of(provider: str, binary: Binary, function: str, target: Target) -> Callable[[], Iterable[str]]:
+def _signature_of(provider: str, binary: Binary, function: str) -> Callable[[], Iterable[str]]:
     def lines() -> Iterable[str]:
         signature = binary.signature(function)
         if signature is None:
             return ()
         if provider == "uretprobe":
             return [f"{_spelling(signature.result)} retval"]
-        if target.arch not in ARCHITECTURES:
-            return [f"{_spelling(parameter.type)} {parameter.name}" for parameter in signature.parameters]
-        return [f"{_spelling(a.type)} {a.name}    ({a.where})" for a in passed_arguments(signature, target.arch)]
+        return [f"{_spelling(parameter.type)} {parameter.name}".rstrip() for parameter in signature.parameters]
 
     return lines
 

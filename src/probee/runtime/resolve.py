@@ -92,8 +92,11 @@ class Resolver:
         addresses = self._addresses(type, stack_id)
         if addresses is None:
             return None
+        mode = type.mode or "bpftrace"
         table = self._symbol_table()
-        return StackValue(tuple([table.user(pid, address) for address in addresses]), type.mode or "bpftrace", user=True)
+        if mode == "raw":
+            return StackValue(tuple([Frame(address) for address in addresses]), mode, user=True)
+        return StackValue(table.user_stack(pid, addresses), mode, user=True)
 
     def _stack_bytes(self, type: ValueType, stack_id: int) -> bytes | None:
         stack_id = ((stack_id & 0xFFFF_FFFF) ^ 1 << 31) - (1 << 31)  # the high half may be its length

@@ -24,7 +24,7 @@ MOST_THREADS = 64  # of a process that is listened to by its threads; each needs
 class SymbolTable:
     """One per session; both halves are made when they are first needed.
 
-    `options` are the configuration's: cache_user_symbols (PER_PID, PER_PROGRAM or NONE) and cpp_demangle.
+    `options` are the configuration's: cache_user_symbols (PER_PID, PER_PROGRAM or NONE), cpp_demangle, show_debug_info.
     """
 
     def __init__(self, options: Mapping[str, object] | None = None) -> None:
@@ -42,6 +42,11 @@ class SymbolTable:
     def user(self, pid: int, address: int) -> Frame:
         """Return what lies at an address of a process; a Frame without a symbol where nobody knows."""
         return self._users().frame(pid, address)
+
+    def user_stack(self, pid: int, addresses: list[int]) -> tuple[Frame, ...]:
+        """Return the frames of a stack, innermost first, with those of inlined functions and lines if they are wanted."""
+        users = self._users()
+        return users.source_frames(pid, addresses) if self._options.get("show_debug_info") else users.frames(pid, addresses)
 
     def remember(self, pid: int) -> None:
         """Note what a process has mapped now: it may have gone when its addresses are printed."""

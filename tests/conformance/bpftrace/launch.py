@@ -22,6 +22,7 @@ import probee
 FLAG = "--verify-llvm-ir"  # upstream's runner always passes it
 SHELL = shutil.which("bash") or "/bin/sh"  # upstream's cases are written for it
 _PRELOADED = ("cli", "compiler", "formats", "kernel", "model", "outputs", "probes", "runtime")
+_ANOTHER_LANGUAGE = "probee.compiler.lang.c"  # nothing of which bpftrace's cases use
 _LAUNCHER = """\
 #!{python} -IS
 import sys
@@ -40,7 +41,8 @@ def preload() -> None:
     for room in _PRELOADED:
         package = importlib.import_module(f"probee.{room}")
         for module in pkgutil.walk_packages(package.__path__, f"probee.{room}."):
-            importlib.import_module(module.name)
+            if not module.name.startswith(_ANOTHER_LANGUAGE):
+                importlib.import_module(module.name)
     from probee.compiler.compile import compile
     from probee.kernel.target import LiveTarget
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 CFLAGS = ["-g", "-O0", "-fno-omit-frame-pointer"]
 UNWOUND = ["-g", "-O1", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"]  # without frame pointers, by intent
+SOURCES = "/bpftrace/tests"  # where debug information says the sources are: cases expect words and slashes only
 _COPIED = ("tests/runtime", "tests/testprogs", "tests/testlibs", "tests/include", "tools")
 _READY = "ready"
 SPECIAL = """
@@ -97,7 +98,8 @@ def _program(path: Path, *, pie: bool) -> list[str]:
     how = ["-fpie", "-pie"] if pie else ["-fno-pie", "-no-pie"]
     library = ["-fPIC", "-Ltestlibs", "-lusdt_tp", "-Wl,-rpath,$ORIGIN/../testlibs"] if path.stem == "usdt_lib" else []
     output = f"testprogs/{path.stem}{'-pie' if pie else ''}"
-    return [compiler, *flags, *how, "-w", "-Iinclude", "-Itestlibs", f"testprogs/{path.name}", "-o", output, *library]
+    told = f"-fdebug-prefix-map={path.parents[1]}={SOURCES}"
+    return [compiler, *flags, told, *how, "-w", "-Iinclude", "-Itestlibs", f"testprogs/{path.name}", "-o", output, *library]
 
 
 def _works(words: list[str], tests: Path) -> bool:

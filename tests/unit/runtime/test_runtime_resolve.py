@@ -33,6 +33,9 @@ class Symbols:
     def user(self, pid, address):
         return Frame(address, f"u{pid}", 1, "/bin/x")
 
+    def user_stack(self, pid, addresses):
+        return tuple([self.user(pid, address) for address in addresses])
+
 
 def a_stack(count: int, mode: str = "bpftrace") -> ValueType:
     return ValueType("kstack", 8, mode=mode, count=count)

@@ -17,7 +17,6 @@ from probee.kernel.symbols.dwarfunit import (
     inlined_at,
     is_special,
     name_of,
-    ranges,
     split_name,
     text,
     value,
@@ -90,11 +89,11 @@ class DebugInfo:
 
     def _units(self) -> list[Unit]:
         if self._unit_list is None:
-            self._unit_list = [self._unit(cu, list(ranges(cu.get_top_DIE()))) for cu in self._dwarf.iter_CUs()]
+            self._unit_list = [self._unit(cu) for cu in self._dwarf.iter_CUs()]
         return self._unit_list
 
-    def _unit(self, cu: Any, spans: list[tuple[int, int]]) -> Unit:
-        unit = Unit(cu, spans)
+    def _unit(self, cu: Any) -> Unit:
+        unit = Unit(cu)
         other = split_name(cu)
         if other and cu["version"] >= 5:
             from probee.kernel.symbols.dwarfsplit import split_unit
@@ -111,7 +110,7 @@ class DebugInfo:
         if offset is None:
             return next((unit for unit in self._units() if unit.holds(address)), None)
         if offset not in self._indexed:
-            self._indexed[offset] = self._unit(self._dwarf.get_CU_at(offset), [])
+            self._indexed[offset] = self._unit(self._dwarf.get_CU_at(offset))
         return self._indexed[offset]
 
     # -- lines
@@ -249,7 +248,7 @@ class DebugInfo:
         def ask() -> CType | None:
             from probee.kernel.symbols.dwarfname import entry_named
 
-            die = entry_named(self._dwarf, self._units(), name, _KINDS[kind])
+            die = entry_named(self._dwarf, self._units, name, _KINDS[kind])
             return self._model().made(die) if die is not None else None
 
         if (kind, name) not in self._known_types:

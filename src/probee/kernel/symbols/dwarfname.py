@@ -11,7 +11,7 @@ from probee.kernel.symbols.dwarfunit import SCOPES, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any, Literal
 
     from probee.kernel.symbols.dwarfunit import Unit
@@ -20,11 +20,11 @@ _MOST_STRINGS = 16  # other strings that end with the name, whose tail the linke
 _BEFORE = 8  # bytes of an entry before its name: its code, and what little some compilers write first
 
 
-def entry_named(dwarf: Any, units: Iterable[Unit], name: str, tags: Collection[str]) -> Any:
-    """Return an entry that defines something of that name, None when there is none; `units` are all of the file's."""
+def entry_named(dwarf: Any, units: Callable[[], Iterable[Unit]], name: str, tags: Collection[str]) -> Any:
+    """Return an entry that defines something of that name, None when there is none; `units` gives all of the file's."""
     for die in _mentioned(dwarf, name, tags):
         return die
-    for unit in units:
+    for unit in units():
         if unit.body is not unit.cu or "DW_AT_str_offsets_base" in unit.cu.get_top_DIE().attributes:
             found = _in_unit(unit.body, name, tags)
             if found is not None:

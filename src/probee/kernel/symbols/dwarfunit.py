@@ -24,12 +24,12 @@ _DEEPEST = 64  # inlined into inlined into …
 class Unit:
     """A compilation unit: `rows` are (address, path, line, column, is_stmt) in order of address, None where code ends."""
 
-    __slots__ = ("_functions", "_paths", "_program", "_rows", "_starts", "body", "cu", "ranges")
+    __slots__ = ("_functions", "_paths", "_program", "_ranges", "_rows", "_starts", "body", "cu")
 
-    def __init__(self, cu: Any, ranges: list[tuple[int, int]]) -> None:
+    def __init__(self, cu: Any) -> None:
         self.cu = cu
         self.body = cu  # the unit with the functions: another one when the information is split
-        self.ranges = ranges
+        self._ranges: list[tuple[int, int]] | None = None
         self._program: Any = None
         self._paths: list[str] | None = None
         self._rows: list[Row | None] | None = None
@@ -37,7 +37,9 @@ class Unit:
         self._functions: list[tuple[int, int, Any]] | None = None
 
     def holds(self, address: int) -> bool:
-        return any(start <= address < end for start, end in self.ranges)
+        if self._ranges is None:
+            self._ranges = list(ranges(self.cu.get_top_DIE()))
+        return any(start <= address < end for start, end in self._ranges)
 
     def paths(self, dwarf: Any) -> list[str]:
         """Return the files that the unit was made of, by number; costs the head of the line program only."""

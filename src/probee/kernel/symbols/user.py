@@ -20,6 +20,7 @@ from probee.kernel.symbols.demangle import demangle
 from probee.kernel.symbols.history import History
 from probee.kernel.symbols.modulecache import ModuleCache
 from probee.kernel.symbols.process import Process
+from probee.kernel.symbols.sourceframe import PlacedFrame, with_source
 from probee.model.value import Frame
 
 TYPE_CHECKING = False
@@ -249,9 +250,10 @@ class UserResolver:
         module = self._modules.of(process, mapping)
         if module is None and (compiled := self._compiled(process, address)) is not None:
             return compiled  # in memory that has a file's name
-        found = module.resolve(address - mapping.start + mapping.offset) if module is not None else None
-        name, offset = found or ("", 0)
-        frame = Frame(address, demangle(name) if self.demangles else name, offset, mapping.path)
+        at = address - mapping.start + mapping.offset
+        name, offset = (module.resolve(at) if module is not None else None) or ("", 0)
+        place = module.file.address(at) if module is not None else None
+        frame = PlacedFrame(address, demangle(name) if self.demangles else name, offset, mapping.path, module, place)
         if len(process.frames) >= _MOST_FRAMES:
             process.frames.clear()
         process.frames[address] = frame
@@ -266,7 +268,8 @@ class UserResolver:
             symbol = module.symbol_at(address - base) if module is not None and base is not None and address >= base else None
             if module is not None and base is not None and symbol is not None:
                 name = demangle(symbol.name) if self.demangles else symbol.name
-                found.append(Frame(address, name, address - base - symbol.address, module.path))
+                place = address - base
+                found.append(PlacedFrame(address, name, place - symbol.address, module.path, module, place))
         return found[0] if len(found) == 1 else None
 
     def _compiled(self, process: Process, address: int) -> Frame | None:
@@ -284,6 +287,13 @@ class UserResolver:
         if module is None or not module.file.build_id:
             return None
         return module.file.build_id, address - mapping.start + mapping.offset
+
+    def source_frames(self, pid: int, addresses: Iterable[int], *, program: str = "") -> tuple[Frame, ...]:
+        """Return the Frames of a stack with their lines, and before each what is inlined there."""
+        found: list[Frame] = []
+        for number, frame in enumerate(self.frames(pid, addresses, program=program)):
+            found += with_source(frame, is_call=number > 0)
+        return tuple(found)
 
     def source(self, pid: int, address: int) -> list[SourceFrame]:
         """Return the functions at an address with their lines, innermost first; [] where there is no debug information.

@@ -25,7 +25,7 @@ DEFAULTS: dict[str, int | str | bool] = {
     "on_stack_limit": 32,
     "perf_rb_pages": 0,
     "print_maps_on_exit": True,
-    "show_debug_info": False,
+    "show_debug_info": True,
     "stack_mode": "bpftrace",
     "str_trunc_trailer": "..",
     "use_blazesym": False,

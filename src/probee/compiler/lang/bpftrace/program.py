@@ -25,7 +25,7 @@ from probee.probes.probe import Probe, debug_parameters, located_parameters
 
 RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
-    "missing_probes", "license", "max_probes", "cache_user_symbols", "cpp_demangle",
+    "missing_probes", "license", "max_probes", "cache_user_symbols", "cpp_demangle", "show_debug_info",
 )  # fmt: skip
 MAX_OPERATIONS = 100_000  # of the IR in one program
 # Headers of the kernel and the C library, whose types and constants come from BTF and from tables of ours
@@ -191,6 +191,7 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
         check_all_return(function)
     unit.features = frozenset(name for name in PASS_FEATURES if script.target.has_feature(name))
     unit.options = {key: script.config.values[key] for key in RUNTIME_OPTIONS}
+    unit.options["debug_info_wanted"] = "show_debug_info" in script.config.explicit
     for info in script.maps.values():
         if info.value is None:
             script.warn(f"Unused map: @{info.name}", info.span)

@@ -1,0 +1,52 @@
+"""Frames that know which byte of which file they are, and so can tell their line and what is inlined there."""
+
+from __future__ import annotations
+
+from probee.errors import ProbeeError
+from probee.model.value import Frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from probee.kernel.symbols.debuginfo import SourceFrame
+    from probee.kernel.symbols.module import Module
+
+
+class PlacedFrame(Frame):
+    """A Frame of a file's code; `place` is its address as the linker counts, None where the file is not loaded."""
+
+    __slots__ = ("_sources", "file", "place")
+
+    def __init__(self, address: int, symbol: str, offset: int, module: str, file: Module | None, place: int | None) -> None:
+        super().__init__(address, symbol, offset, module)
+        self.file = file
+        self.place = place
+        self._sources: dict[bool, tuple[Frame, ...]] = {}
+
+    def with_source(self, *, is_call: bool) -> tuple[Frame, ...]:
+        """Return the functions inlined here, innermost first, then this one with its line.
+
+        An address that a call returns to belongs to the instruction before it (`is_call`).  Without debug information, or
+        anybody to read it, there is only the frame itself.
+        """
+        if is_call not in self._sources:
+            found = self._described(self.place - 1 if is_call else self.place) if self.place is not None else []
+            self._sources[is_call] = tuple([self._frame(source) for source in found]) or (self,)
+        return self._sources[is_call]
+
+    def _described(self, place: int) -> list[SourceFrame]:
+        if self.file is None or not self.symbol:
+            return []
+        try:
+            return self.file.debug_info().frames_at(place)
+        except ProbeeError:
+            return []
+
+    def _frame(self, source: SourceFrame) -> Frame:
+        if source.inlined:
+            return Frame(self.address, source.function, 0, self.module, path=source.path, line=source.line, inlined=True)
+        return Frame(self.address, self.symbol, self.offset, self.module, path=source.path, line=source.line)
+
+
+def with_source(frame: Frame, *, is_call: bool) -> tuple[Frame, ...]:
+    """Return a frame with what its file says about its source, if it is one of a file."""
+    return frame.with_source(is_call=is_call) if isinstance(frame, PlacedFrame) else (frame,)
