@@ -63,6 +63,8 @@ def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:
         if float(text) != int(float(text)):
             raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
         return Operand(UNSIGNED_LONG, low.b.const(int(float(text))))
+    if node.type == "bool":
+        return Operand(INT, low.b.const(node.value == "true", I32))
     number, ctype = integer_constant(node.value, node.type, span_of(node))
     return Operand(ctype, low.b.const(number, int_type(size_of(ctype))))
 
@@ -203,8 +205,11 @@ def _dereference(low: Lowerer, node: c_ast.UnaryOp) -> Place:
 def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand:
     if node.op in ("&&", "||"):
         return _logical(low, node)
-    left = low.operand(node.left)
-    right = low.operand(node.right)
+    left, right = low.value(node.left), low.value(node.right)
+    if left is None or right is None:
+        from probee.compiler.lang.c.wide import binary
+
+        return binary(low, node, left, right)
     return arithmetic.binary(low, node.op, left, right, span_of(node))
 
 
@@ -237,7 +242,13 @@ def condition(low: Lowerer, node: c_ast.Node, yes: Block, no: Block) -> None:
     if isinstance(node, c_ast.UnaryOp) and node.op == "!":
         condition(low, node.expr, no, yes)
         return
-    test = convert.truth(low, low.operand(node))
+    operand = low.value(node)
+    if operand is None:
+        from probee.compiler.lang.c.wide import truth
+
+        test = truth(low, node)
+    else:
+        test = convert.truth(low, operand)
     if test.op == op.CONST:
         b.jump(yes if test.attr else no)
     else:
@@ -282,7 +293,9 @@ def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:
     if strip(ctype).size == 0 and not is_pointer(ctype):
         return None  # (void)x
     if operand is None:
-        raise TypeMismatch(f"a struct does not become '{ctype.spelling()}'", span_of(node))
+        from probee.compiler.lang.c.wide import low_half
+
+        operand = low_half(low, node.expr, ctype)
     return convert.convert(low, operand, ctype, span_of(node), explicit=True)
 
 
