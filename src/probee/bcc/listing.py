@@ -6,12 +6,10 @@ Patterns are regular expressions on bytes.
 from __future__ import annotations
 
 import os
-import re
 
 from probee.bcc.error import BccError
 from probee.bcc.utils import as_bytes, as_text
 from probee.errors import ProbeeError
-from probee.kernel.symbols.kallsyms import Kallsyms
 from probee.kernel.syscalls.tracefs import tracefs_root
 
 TYPE_CHECKING = False
@@ -22,21 +20,26 @@ DEBUGFS = "/sys/kernel/debug"
 TRACEFS = f"{DEBUGFS}/tracing" if os.path.exists(f"{DEBUGFS}/tracing") else "/sys/kernel/tracing"
 
 # Kernel functions that bcc leaves out: parts of others, and what tracing itself runs on
-_LEFT_OUT = re.compile(rb"_kbl_addr_|__perf|perf_|__SCT__|.*\.cold(\.\d+)?$")
+_LEFT_OUT = rb"_kbl_addr_|__perf|perf_|__SCT__|.*\.cold(\.\d+)?$"
 
 
 def get_kprobe_functions(event_re: bytes | str) -> set[bytes]:
     """Return the kernel functions whose whole names match and that can be probed."""
+    import re
+
+    from probee.kernel.symbols.kallsyms import Kallsyms
     from probee.kernel.traceable import split_lines, traceable_lines
 
-    matches = re.compile(as_bytes(event_re)).fullmatch
+    matches, left_out = re.compile(as_bytes(event_re)).fullmatch, re.compile(_LEFT_OUT).match
     lines = traceable_lines(tracefs_root(), Kallsyms())
     names = {name.encode() for name, _ in split_lines(lines)}
-    return {name for name in names if matches(name) and not _LEFT_OUT.match(name)}
+    return {name for name in names if matches(name) and not left_out(name)}
 
 
 def get_tracepoints(tp_re: bytes | str) -> list[bytes]:
     """Return the tracepoints, category:event, that begin with a match."""
+    import re
+
     pattern = re.compile(as_text(tp_re))
     events = f"{tracefs_root() or TRACEFS}/events"
     found = []
@@ -90,6 +93,8 @@ def open_file(name: bytes | str, pid: int = -1) -> Module | None:
 
 def get_user_functions_and_addresses(name: bytes | str, sym_re: bytes | str) -> list[tuple[bytes, int]]:
     """Return (name, address) of a file's functions that begin with a match; addresses are the linker's."""
+    import re
+
     matches = re.compile(as_bytes(sym_re)).match
     module = open_file(name)
     if module is None:

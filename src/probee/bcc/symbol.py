@@ -6,14 +6,13 @@ import os
 
 from probee.bcc.utils import as_text
 from probee.errors import PermissionMissing, ProbeeError
-from probee.kernel.symbols.kallsyms import Kallsyms
-from probee.kernel.symbols.stack import KernelResolver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from probee.kernel.symbols.module import Module
+    from probee.kernel.symbols.stack import KernelResolver
     from probee.kernel.symbols.user import UserResolver
 
     Place = tuple[bytes | None, int, bytes | None]
@@ -27,6 +26,9 @@ _by_build_id: dict[bytes, Module] = {}
 def kernel_symbols() -> KernelResolver:
     """Return the resolver of the kernel's addresses; kallsyms is read at its first question."""
     if not _kernel:
+        from probee.kernel.symbols.kallsyms import Kallsyms
+        from probee.kernel.symbols.stack import KernelResolver
+
         _kernel.append(KernelResolver(Kallsyms()))
     return _kernel[0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from probee.bcc.constant import BPFProgType
 from probee.bcc.core import Core
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Name = bytes | str
-
-_NO_NAME = re.compile(rb"[^a-zA-Z0-9_]")
 
 
 class UserProbes(Core):
@@ -80,7 +77,8 @@ class UserProbes(Core):
 
     def _get_uprobe_evname(self, prefix: bytes, path: bytes, addr: int, pid: int) -> bytes:
         """Return the key of an event in uprobe_fds."""
-        file = _NO_NAME.sub(b"_", os.path.basename(path))
+        name = os.path.basename(path).decode("latin-1")
+        file = "".join([char if char.isascii() and char.isalnum() else "_" for char in name]).encode()
         return b"%s_%s_0x%x" % (prefix, file, addr) + (b"_%d" % pid if pid != -1 else b"")
 
     @classmethod

@@ -268,6 +268,20 @@ def _kernels() -> Answer:
     return (OK, ", ".join(found), "") if found else (MISSING, "none in the cache", "probee lab kernels --get 6.12")
 
 
+def _bcc() -> Answer:
+    """Which bcc a program of this Python gets, and which others are behind it."""
+    from probee.cli.bccname import installed
+
+    found = installed()
+    if not found:
+        return OK, "nobody has the name: `probee bcc PROGRAM.py` runs programs of bcc", "pip install 'probee[bcc]' takes it"
+    (path, implementation), *others = found
+    behind = "".join([f"; behind it: {other} ({whose})" for other, whose in others])
+    remedy = "" if implementation == "probee" else "`probee bcc PROGRAM.py` runs a program with probee's"
+    state = OK if implementation == "probee" else LIMITED
+    return state, f"{path} ({implementation}){behind}", remedy
+
+
 TOPICS: tuple[tuple[str, tuple[tuple[str, Callable[[], Answer]], ...]], ...] = (
     ("You", (
         ("capabilities", _capabilities), ("bpf(2)", _bpf_call), ("kernel symbols", _symbols), ("perf events", _perf),
@@ -278,5 +292,5 @@ TOPICS: tuple[tuple[str, tuple[tuple[str, Callable[[], Answer]], ...]], ...] = (
         ("many kprobes", _many_kprobes), ("kprobe sessions", _sessions), ("uprobes", _uprobes), ("many uprobes", _many_uprobes),
         ("fentry, fexit", _fentry), ("hardware counters", _counters), ("error injection", _override),
     )),
-    ("Around it", (("cache", _cache), ("lab", _emulator), ("lab's kernels", _kernels))),
+    ("Around it", (("cache", _cache), ("lab", _emulator), ("lab's kernels", _kernels), ("import bcc", _bcc))),
 )  # fmt: skip

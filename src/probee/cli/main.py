@@ -20,6 +20,7 @@ SUBCOMMANDS = {
     "doctor": "doctor",
     "target": "target",
     "build": "build",
+    "bcc": "bcc",
 }
 AS_BPFTRACE = ("bpftrace", "probee-bpftrace")
 _OUTPUT_FAILED = (5, 9, 27, 28, 122)  # EIO, EBADF, EFBIG, ENOSPC, EDQUOT: a write(2) of output that fails, with no file named

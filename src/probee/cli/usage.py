@@ -9,7 +9,7 @@ USAGE:
     NAME [options] -e 'PROGRAM' [arguments]  run a one-liner
     NAME -l [PATTERN | FILE]                 list probes
 """
-_NAMES = "run, list, formats, doctor, lab, demo, target, build"
+_NAMES = "run, bcc, list, formats, doctor, lab, demo, target, build"
 _SUBCOMMANDS = f"    NAME SUBCOMMAND ...                      {_NAMES} (-h after it tells more)\n"
 
 _OPTIONS = """

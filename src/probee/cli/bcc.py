@@ -1,0 +1,87 @@
+"""`probee bcc PROGRAM.py [arguments]`: run a program of bcc with our face as `bcc`, whatever else is installed.
+
+The program finds itself as under Python: it is __main__, sys.argv and sys.path begin with it and its directory, and a traceback
+begins in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from probee.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+
+USAGE = """\
+USAGE: probee bcc PROGRAM.py [arguments]     run a Python program that imports bcc, without bcc, clang or kernel headers
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the program; its end is the process's."""
+    if argv[:1] in ([], ["-h"], ["--help"]):
+        (sys.stdout if argv else sys.stderr).write(USAGE)
+        return 0 if argv else 1
+    path = argv[0]
+    code = _compiled(path)
+    sys.argv = argv
+    sys.path[:1] = [os.path.dirname(os.path.realpath(path))]
+    from probee.bcc.alias import install
+
+    install()
+    raise SystemExit(_run(path, code))  # the interpreter's own end: what the program left for exit is done there
+
+
+def _compiled(path: str) -> CodeType | None:
+    """Return the program's code; None when it is no Python, which has been told then."""
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise UsageError(f"failed to open file '{path}': {error.strerror}") from None
+    try:
+        return compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        sys.excepthook(type(error), error, None)
+        return None
+
+
+def _run(path: str, code: CodeType | None) -> int:
+    """Run code as __main__; return the exit status."""
+    if code is None:
+        return 1
+    import builtins
+    from types import ModuleType
+
+    module = ModuleType("__main__")
+    module.__dict__.update(__file__=path, __builtins__=builtins, __cached__=None)
+    sys.modules["__main__"] = module
+    try:
+        exec(code, module.__dict__)  # the program that we were told to run
+    except KeyboardInterrupt as error:
+        sys.excepthook(type(error), error, _own_part(error.__traceback__))
+        _die_of_interrupt()
+    except Exception as error:
+        sys.excepthook(type(error), error, _own_part(error.__traceback__))
+        return 1
+    return 0
+
+
+def _own_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that begins in the program: without this file's frame."""
+    return trace.tb_next if trace is not None else None
+
+
+def _die_of_interrupt() -> None:
+    """End as Python does after an interrupt: what was left for exit is done, and whoever waits for us sees the signal."""
+    import atexit
+    import signal
+
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
