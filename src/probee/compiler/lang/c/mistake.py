@@ -24,23 +24,72 @@ def explain(
     """Return the error for the word at index `at`; `wanted` is the kind that should stand there, "" when several might."""
     unbalanced = _unbalanced(words)
     here = words[at] if at < len(words) else None
-    unknown = _unknown_type(words, at, is_type)
+    known = _unended_declaration(words[: at + 1]) or _unknown_type(words, at, is_type)
+    if known is not None:
+        return known
     if here is None:
         return unbalanced or ParseError("the program ends in the middle of a declaration", words[-1].span if words else 0)
-    if unknown is not None:
-        return unknown
     before = words[at - 1] if at else None
-    if unbalanced is not None and (here.type in _PAIRS.values() or here.span == unbalanced.span):
+    if unbalanced is not None and (here.type in _PAIRS.values() or here.span == unbalanced.span or here.type == "LBRACE"):
         return unbalanced
-    if wanted == "SEMI" and before is not None:
-        if here.type in ("RPAREN", "RBRACKET"):
-            return ParseError(f"this {here.value!r} closes nothing", here.span)
-        return ParseError(f"missing ';' after {_quoted(before)}", _end_of(before))
-    if wanted in ("RPAREN", "RBRACKET", "LPAREN", "COLON", "LBRACE", "RBRACE") and before is not None:
-        return ParseError(f"missing {_SHOWN[wanted]} before {_quoted(here)}", here.span)
-    if wanted:
-        return ParseError(f"expected {_SHOWN.get(wanted, wanted.lower())}, not {_quoted(here)}", here.span)
+    if here.type == "ELSE":
+        return ParseError("this 'else' has no 'if' before it", here.span)
+    if wanted and before is not None:
+        return _missing(words, at, wanted)
     return _by_message(words, at, message, coord)
+
+
+def _missing(words: list[Word], at: int, wanted: str) -> ParseError:
+    """Return the error for a word at `at` where another kind should be."""
+    here, before = words[at], words[at - 1]
+    if wanted == "SEMI":
+        if here.type in ("RPAREN", "RBRACKET"):
+            return ParseError(f"missing ';' before {_quoted(here)}", here.span)
+        return ParseError(f"missing ';' after {_quoted(before)}", _end_of(before))
+    if wanted == "RPAREN" and _is_in_call(words, at):
+        return ParseError(f"missing ',' or ')' before {_quoted(here)}", here.span)
+    if wanted in ("RPAREN", "RBRACKET", "LPAREN", "COLON", "LBRACE", "RBRACE"):
+        return ParseError(f"missing {_SHOWN[wanted]} before {_quoted(here)}", here.span)
+    return ParseError(f"expected {_SHOWN.get(wanted, wanted.lower())}, not {_quoted(here)}", here.span)
+
+
+def _is_in_call(words: list[Word], at: int) -> bool:
+    """Return whether the innermost open parenthesis before `at` begins the arguments of a call."""
+    depth = 0
+    for index in range(at - 1, 0, -1):
+        kind = words[index].type
+        if kind == "RPAREN":
+            depth += 1
+        elif kind == "LPAREN":
+            if depth == 0:
+                return words[index - 1].type == "ID"
+            depth -= 1
+    return False
+
+
+_BEGINS_A_TYPE = {
+    "INT", "VOID", "CHAR", "LONG", "SHORT", "SIGNED", "UNSIGNED", "STATIC", "STRUCT", "UNION", "ENUM", "TYPEDEF", "EXTERN",
+    "INLINE", "_BOOL", "TYPEID",
+}  # fmt: skip
+
+
+def _unended_declaration(words: list[Word]) -> ParseError | None:
+    """Return the error for a map or a struct without ';' behind it, whose end the parser sees only much later."""
+    heads: list[bool] = []
+    for index, word in enumerate(words[:-1]):
+        following = words[index + 1]
+        macro = getattr(word.filename, "macro", None)
+        if macro is not None and hasattr(macro, "macro") and following.type != "SEMI" and not heads:
+            return ParseError(f"missing ';' after the {macro.macro}(...) of {_quoted(word)}", macro.span)
+        if word.type == "LBRACE":
+            heads.append(_opens_aggregate(words, index))
+        elif word.type == "RBRACE" and heads and heads.pop() and following.type in _BEGINS_A_TYPE:
+            return ParseError("missing ';' after the '}' of this definition", _end_of(word))
+    return None
+
+
+def _opens_aggregate(words: list[Word], brace: int) -> bool:
+    return any(words[at].type in ("STRUCT", "UNION", "ENUM") for at in (brace - 1, brace - 2) if at >= 0)
 
 
 def _by_message(words: list[Word], at: int, message: str, coord: object) -> CompileError:
@@ -51,11 +100,18 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
             here, before = (before, words[at - 2] if at > 1 else None) if _raised_after(coord, before) else (here, before)
         if here.type == "RPAREN" and before is not None and before.type == "LPAREN":
             return ParseError("there is nothing between these parentheses", _pair(before, here))
+        unclosed = _unbalanced(words)
+        if unclosed is not None and unclosed.span < here.span and unclosed.message.startswith(("this '('", "this '['")):
+            return unclosed
         after = f" after {_quoted(before)}" if before is not None else ""
         return ParseError(f"expected an expression{after}, not {_quoted(here)}", here.span)
     span = _coord_span(coord) or here.span
     if message in ("Invalid function definition", "Invalid declaration"):
-        return ParseError(f"this is neither a declaration nor a function: {_quoted(here)}", span)
+        return _no_declaration(words, at, span)
+    if message == "Invalid struct reference":
+        return ParseError("expected the name of a member", here.span)
+    if message == "Invalid struct/union declaration":
+        return ParseError(f"expected a name or '{{' after {_quoted(before or here)}", here.span)
     if message == "Missing type in declaration":
         return ParseError("this declaration has no type", span)
     if message == "Invalid declarator":
@@ -66,6 +122,13 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
         name = message.split("'")[1]
         return ParseError(f"{name!r} is the name of a type and of something else", span)
     return ParseError(message[:1].lower() + message[1:], span)
+
+
+def _no_declaration(words: list[Word], at: int, span: int) -> ParseError:
+    name = next((word for word in words[: at + 1] if word.span == span), None)
+    if name is not None and name.type == "ID":
+        return ParseError(f"the declaration of {_quoted(name)} has no type", span)
+    return ParseError(f"this is no declaration: {_quoted(words[at])}", words[at].span)
 
 
 def _raised_after(coord: object, word: Word) -> bool:
@@ -104,7 +167,7 @@ def _unbalanced(words: list[Word]) -> ParseError | None:
             open.pop()
     if not open:
         return None
-    return ParseError(f"this {open[-1].value!r} is never closed", open[-1].span)
+    return ParseError(f"this {open[0].value!r} is never closed", open[0].span)
 
 
 _BEFORE_A_DECLARATION = {
@@ -136,4 +199,4 @@ def _similar(name: str) -> str:
     from probee.compiler.lang.c.basic import names
 
     known = ["int", "char", "long", "short", "unsigned", "void", "bool", "struct", *names()]
-    return ", ".join(get_close_matches(name, known, 1, 0.6))
+    return ", ".join(get_close_matches(name, known, 1, 0.7))

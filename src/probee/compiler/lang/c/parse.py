@@ -71,6 +71,10 @@ class Parser(CParser):  # type: ignore[misc]
             return c_ast.BinaryOp("...", expression, last, expression.coord)
         return expression
 
+    def _parse_declaration_list(self) -> Any:
+        """Refuse declarations between a function's parameters and its body (K&R's C): more likely, `{` is missing."""
+        raise explain(self.words, self._index(), "LBRACE", self._is_type_in_scope)
+
     # -- errors
     def _expect(self, token_type: str) -> Any:
         token = self._peek()

@@ -174,8 +174,12 @@ def _declare_function(node: c_ast.FuncDef, unit: TranslationUnit) -> None:
     probe = note.macro if isinstance(note, Note) and isinstance(note.macro, ProbeMacro) else None
     _declare_once(name, Symbol("function", name, type_of(kind, unit.scope), span=span), unit.scope)
     attributes = frozenset(attributes_of(declaration))
+    parameters = parameters_of(kind, unit.scope)
+    for index, (parameter, _, place) in enumerate(parameters):
+        if not parameter:
+            raise ParseError(f"parameter {index + 1} of {name!r} has no name", place)
     unit.functions[name] = FunctionDeclaration(
-        name, node, result=type_of(kind.type, unit.scope), parameters=parameters_of(kind, unit.scope), span=span,
+        name, node, result=type_of(kind.type, unit.scope), parameters=parameters, span=span,
         static="static" in declaration.storage, inline="inline" in declaration.funcspec or "always_inline" in attributes,
         attributes=attributes, probe=probe, variadic=is_variadic(kind),
     )  # fmt: skip
