@@ -115,7 +115,7 @@ def constants() -> dict[str, tuple[int, str]]:
     for text in WRITTEN.values():
         for item in text.split():
             name, _, number = item.partition("=")
-            digits = number.rstrip("ul") if not number.startswith("0x") else number.rstrip("ul")
+            digits = number.rstrip("ul")
             found[name] = int(digits, 0), _suffix(number[len(digits) :])
     return dict(sorted(found.items()))
 
