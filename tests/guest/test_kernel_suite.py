@@ -23,9 +23,9 @@ DIFFERENT = [
 ]
 OUTSIDE = {
     "test_cli_live.py", "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py",
-    "test_lab.py", "test_preemption.py", "test_passes_judges.py", "test_passes_large_memory.py", "test_passes_local.py", "test_passes_stack.py",
-    "test_runtime_generated.py", "test_runtime_trial.py", "test_uprobe.py", "test_uprobe_process.py", "test_user_debuginfo.py",
-    "test_user_stack.py", "test_user_symbols.py",
+    "test_lab.py", "test_passes_judges.py", "test_passes_large_memory.py", "test_passes_local.py", "test_passes_stack.py",
+    "test_preemption.py", "test_runtime_generated.py", "test_runtime_trial.py", "test_uprobe.py", "test_uprobe_process.py",
+    "test_user_debuginfo.py", "test_user_stack.py", "test_user_symbols.py",
 }  # fmt: skip
 SUITES = {
     "5.10": DIFFERENT,
