@@ -144,7 +144,7 @@ def _element_place(low: Lowerer, node: c_ast.ArrayRef) -> Place:
     if index.value.op == op.CONST:
         target.offset += memory._signed(index) * size
         return target
-    return Place(target.type, memory.moved(low, memory.reachable(low, target, span_of(node)), index, size))
+    return Place(target.type, memory.moved(low, memory.movable(low, target, span_of(node)), index, size))
 
 
 def _is_array_lvalue(low: Lowerer, node: c_ast.Node) -> bool:

@@ -141,13 +141,20 @@ def copy(low: Lowerer, to: Place, source: Place, span: int) -> None:
     if to.variable is not None and source.variable is not None:
         low.provenance.copy(to.variable, to.offset, source.variable, source.offset, size)
     if from_base.type.space == "context":
-        for offset in range(0, size, 8):
-            part = int_type(min(8, size - offset))
-            low.b.store(base, low.b.load_context(from_base, part, source.offset + offset), to.offset + offset)
+        _copy_context(low, base, to.offset, from_base, source.offset, size)
         return
     if from_base.type.space == "trusted":
         from_base = low.b.pointer(low.b.address(from_base), "kernel")
     low.b.copy(base, from_base, size, to_offset=to.offset, from_offset=source.offset)
+
+
+def _copy_context(low: Lowerer, to: Value, to_offset: int, context: Value, from_offset: int, size: int) -> None:
+    """Copy a part of the context, in pieces that are aligned in it."""
+    at = 0
+    while at < size:
+        piece = next(n for n in (8, 4, 2, 1) if (from_offset + at) % n == 0 and n <= size - at)
+        low.b.store(to, low.b.load_context(context, int_type(piece), from_offset + at), to_offset + at)
+        at += piece
 
 
 def address(low: Lowerer, place: Place, span: int) -> Value:
@@ -209,10 +216,17 @@ def element(low: Lowerer, place: Place, index: Operand, span: int) -> Place:
         if array.count and not place.packet_header and place.space in DIRECT and not 0 <= offset < max(array.size, 1):
             raise CompileError(f"index {_signed(index)} is outside the array, which has {array.count} elements", span)
         return Place(array.element, place.base, place.offset + offset, variable=place.variable)
+    return Place(array.element, moved(low, movable(low, place, span), index, size))
+
+
+def movable(low: Lowerer, place: Place, span: int) -> Value:
+    """Return a place's address as a pointer that any number moves."""
     base = address(low, place, span)
-    if base.type.is_pointer and base.type.space in ("context", "trusted"):  # which only constants move
-        base = low.b.pointer(low.b.address(base), "kernel")
-    return Place(array.element, moved(low, base, index, size))
+    if not base.type.is_pointer:
+        return low.b.pointer(base, "kernel")
+    if base.type.space in ("context", "trusted"):  # which only constants move
+        return low.b.pointer(low.b.address(base), "kernel")
+    return base
 
 
 def moved(low: Lowerer, base: Value, index: Operand, size: int) -> Value:

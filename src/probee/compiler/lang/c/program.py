@@ -18,7 +18,7 @@ from probee.compiler.lang.c.mapspec import map_spec, map_types
 from probee.compiler.lang.c.program_text import parse_program
 from probee.compiler.lang.c.provenance import Provenance
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
-from probee.errors import CompileError, Source, Unsupported
+from probee.errors import CompileError, ProbeeError, Source, Unsupported
 from probee.model.spec import ProgramType
 from probee.model.target import Target
 from probee.model.usdt import UsdtPlace
@@ -94,7 +94,13 @@ def _attempt(
     provenance = Provenance()
     for _ in range(MAX_ATTEMPTS):
         provenance.begin()
-        lowered = _Body(parsed, unit, target, function, kind, name).lower(provenance, place)
+        body = _Body(parsed, unit, target, function, kind, name)
+        try:
+            lowered = body.lower(provenance, place)
+        except CompileError:
+            raise
+        except ProbeeError as error:  # of the target: what it cannot tell
+            raise CompileError(str(error), body.span) from None
         if not provenance.changed:
             connect(lowered)
             return lowered
@@ -113,11 +119,17 @@ class _Body:
         self.function = function
         self.kind = kind
         self.name = name
+        self.builder: Builder | None = None
+
+    @property
+    def span(self) -> int:
+        """Where the lowering is."""
+        return self.builder.span if self.builder is not None else self.function.span
 
     def lower(self, provenance: Provenance, place: UsdtPlace | None) -> Function:
         function = self.function
         result = Function(self.name, (pointer("context"),), I64, span=function.span)
-        builder = Builder(result)
+        builder = self.builder = Builder(result)
         low = Lowerer(self.parsed, self.unit, self.target, builder, provenance, builder.param(0))
         low.usdt = place
         low.frames.append(Frame(function, (), None))
