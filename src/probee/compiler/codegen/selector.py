@@ -230,7 +230,7 @@ def _only_branched_on(blocks: list[Block]) -> set[Value]:
 
 
 def _halves(blocks: list[Block]) -> set[Value]:
-    """Return the int results of helpers that are only compared with small constants: their lower half is enough."""
+    """Return the int results of helpers of which only the lower half is looked at: compared with small constants, cut off."""
     found = {
         value
         for block in blocks
@@ -246,6 +246,8 @@ def _halves(blocks: list[Block]) -> set[Value]:
 
 
 def _compares_half(value: Value) -> bool:
+    if value.op == op.TRUNC:
+        return True
     if value.op not in (op.EQ, op.NE, op.SLT, op.SLE, op.SGT, op.SGE) or value.args[1].op != op.CONST:
         return False
     return -(1 << 31) <= signed64(value.args[1].attr) < 1 << 31

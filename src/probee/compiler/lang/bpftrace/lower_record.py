@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probee.compiler.ir import op
-from probee.compiler.ir.type import I32, I64, VOID, pointer
+from probee.compiler.ir.type import I32, I64, VOID, Type, pointer
 from probee.compiler.ir.unit import Function, Value
 from probee.compiler.lang.bpftrace import ast, place
 from probee.compiler.lang.bpftrace import type as t
@@ -155,7 +155,7 @@ def refuse(low: Lowerer, result: Value, span: int) -> None:
     number = _failure(low, "map_update_elem", span)
 
     def failed() -> None:
-        b.call(_subprogram(low, "refused", 2, _build_refused), b.const(number), b.resize(result, I64, signed=True))
+        b.call(_subprogram(low, "refused", 2, _build_refused, last=I32), b.const(number), b.resize(result, I32, signed=True))
 
     low.diamond(b.compare(op.NE, result, 0), failed, None)
 
@@ -190,11 +190,13 @@ def _failure(low: Lowerer, helper: str, span: int) -> int:
 # -- what every program needs in many places is a subprogram of its own, made when first used
 
 
-def _subprogram(low: Lowerer, name: str, n_parameters: int, build: Callable[[Lowerer, list[Value]], None]) -> str:
-    """Return the name of the program's subprogram that takes so many numbers and returns 0."""
+def _subprogram(
+    low: Lowerer, name: str, n_parameters: int, build: Callable[[Lowerer, list[Value]], None], *, last: Type = I64
+) -> str:
+    """Return the name of the program's subprogram that takes so many numbers, the last as `last`, and returns 0."""
     full = f"{name}_{low.program_index}"
     if not any(function.name == full for function in low.callbacks):
-        function = Function(full, (I64,) * n_parameters, I64, kind="subprogram", span=low.instance.probe.span)
+        function = Function(full, (*(I64,) * (n_parameters - 1), last), I64, kind="subprogram", span=low.instance.probe.span)
         low.callbacks.append(function)
         inner = low.nested(function)
         build(inner, [inner.b.param(index) for index in range(n_parameters)])
@@ -232,7 +234,8 @@ def _build_checked(low: Lowerer, parameters: list[Value]) -> None:
 
 def _build_refused(low: Lowerer, parameters: list[Value]) -> None:
     low.b.call(_subprogram(low, "lost", 1, _build_lost), low.b.const(REFUSED))
-    _build_warn(low, parameters)
+    number, error = parameters
+    _build_warn(low, [number, low.b.sext(error, I64)])
 
 
 def _build_process(low: Lowerer, parameters: list[Value]) -> None:
