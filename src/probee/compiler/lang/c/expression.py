@@ -256,6 +256,8 @@ def condition(low: Lowerer, node: c_ast.Node, yes: Block, no: Block) -> None:
 
 
 def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
+    if node.iftrue is None:
+        return _elvis(low, node)
     b = low.b
     yes, no, end = b.new_block(), b.new_block(), b.new_block()
     ctype = _ternary_type(low, node)
@@ -270,6 +272,23 @@ def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
         b.jump(end)
     b.at(end)
     return memory.load(low, Place(ctype, result.slot, variable=result), span_of(node)) if result is not None else None
+
+
+def _elvis(low: Lowerer, node: c_ast.TernaryOp) -> Operand:
+    """x ?: y, which evaluates x once"""
+    b, span = low.b, span_of(node)
+    operand = low.operand(node.cond)
+    ctype = operand.type if is_pointer(operand.type) else convert.common(operand.type, low.type_of(node.iffalse))
+    result = low.variable(ctype, "choice", key=("?:", id(node)))
+    place = Place(ctype, result.slot, variable=result)
+    no, end = b.new_block(), b.new_block()
+    memory.store_into(low, ctype, place, operand, span)
+    b.branch(convert.truth(low, operand), end, no)
+    b.at(no)
+    memory.store_into(low, ctype, place, low.operand(node.iffalse), span)
+    b.jump(end)
+    b.at(end)
+    return memory.load(low, place, span)
 
 
 def _ternary_type(low: Lowerer, node: c_ast.TernaryOp) -> CType:

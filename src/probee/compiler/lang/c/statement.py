@@ -15,6 +15,8 @@ from probee.compiler.lang.c.value import Place, is_aggregate, is_function
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import VOID, FunctionType, size_of, strip
 
+MAX_RANGE = 256  # numbers of `case 1 ... n:`
+
 
 def _compound(low: Lowerer, node: c_ast.Compound) -> None:
     outer = low.scope
@@ -220,13 +222,11 @@ def _cases(low: Lowerer, node: c_ast.Switch) -> tuple[list[tuple[int, c_ast.Case
 
     def walk(inner: c_ast.Node) -> None:
         if isinstance(inner, c_ast.Case):
-            number = evaluate(inner.expr, low.scope)
-            if number is None:
-                raise CompileError("a case needs a constant", span_of(inner.expr))
-            if number in seen:
-                raise CompileError(f"there is a case {number} already", span_of(inner.expr))
-            seen[number] = inner
-            cases.append((number, inner))
+            for number in _numbers_of(low, inner.expr):
+                if number in seen:
+                    raise CompileError(f"there is a case {number} already", span_of(inner.expr))
+                seen[number] = inner
+                cases.append((number, inner))
         elif isinstance(inner, c_ast.Default):
             if default:
                 raise CompileError("there is a default already", span_of(inner))
@@ -237,6 +237,17 @@ def _cases(low: Lowerer, node: c_ast.Switch) -> tuple[list[tuple[int, c_ast.Case
 
     walk(node.stmt)
     return cases, default[0] if default else None
+
+
+def _numbers_of(low: Lowerer, node: c_ast.Node) -> range:
+    """Return the numbers of `case 1:` or `case 1 ... 5:`."""
+    ends = (node.left, node.right) if isinstance(node, c_ast.BinaryOp) and node.op == "..." else (node, node)
+    first, last = (evaluate(end, low.scope) for end in ends)
+    if first is None or last is None:
+        raise CompileError("a case needs a constant", span_of(node))
+    if last - first >= MAX_RANGE:
+        raise Unsupported(f"a case of more than {MAX_RANGE} numbers: use if", span_of(node))
+    return range(first, last + 1)
 
 
 def _case(low: Lowerer, node: c_ast.Node) -> None:
