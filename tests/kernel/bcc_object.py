@@ -22,7 +22,9 @@ class Made:
         self.maps: list[MapSpec] = []
         self.programs: list[ProgramSpec] = []
 
-    def table(self, name: str, type: int, *, key: int, leaf: int, sizes: tuple[int, int], entries: int = 16, **options: object) -> None:
+    def table(
+        self, name: str, type: int, *, key: int, leaf: int, sizes: tuple[int, int], entries: int = 16, **options: object
+    ) -> None:
         """Add a map; `key` and `leaf` are ids of types, 0 for none."""
         self.maps.append(MapSpec(name, type, *sizes, entries, **options))  # type: ignore[arg-type]
         self.types.update({f"{what} {name}": id for what, id in (("key", key), ("leaf", leaf)) if id})
@@ -37,10 +39,9 @@ class Made:
         self.programs.append(program(text, type, name=name))
 
     def spec(self) -> ObjectSpec:
-        spec = ObjectSpec(
+        return ObjectSpec(
             programs=tuple(self.programs), maps=tuple(self.maps), links=(), btf=self.btf.blob(), types=self.types
         )
-        return spec
 
     def bpf(self, **options: object) -> BPF:
         """Return the face, as if this had been compiled."""

@@ -13,7 +13,7 @@ from probee.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, TracebackType
+    from types import CodeType
 
 USAGE = """\
 USAGE: probee bcc PROGRAM.py [arguments]     run a Python program that imports bcc, without bcc, clang or kernel headers
@@ -62,17 +62,19 @@ def _run(path: str, code: CodeType | None) -> int:
     try:
         exec(code, module.__dict__)  # the program that we were told to run
     except KeyboardInterrupt as error:
-        sys.excepthook(type(error), error, _own_part(error.__traceback__))
+        _show(error)
         _die_of_interrupt()
     except Exception as error:
-        sys.excepthook(type(error), error, _own_part(error.__traceback__))
+        _show(error)
         return 1
     return 0
 
 
-def _own_part(trace: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that begins in the program: without this file's frame."""
-    return trace.tb_next if trace is not None else None
+def _show(error: BaseException) -> None:
+    """Show an error as Python does, from the program's own frame on."""
+    trace = error.__traceback__
+    error.__traceback__ = trace.tb_next if trace is not None else None
+    sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _die_of_interrupt() -> None:
