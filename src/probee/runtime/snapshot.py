@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[bytes, bytes]]
 
-_U64 = (1 << 64) - 1
-
 
 class MapReader:
     """Turns the raw entries of one map into snapshots; made once per map."""
@@ -85,8 +83,7 @@ class MapReader:
         if aggregation in ("avg", "stats"):
             merged.sort(key=lambda row: quotient(*row[1]))
             return [(found, self._average(total, count, div)) for found, (total, count) in merged]
-        unsigned = aggregation in ("min", "max")
-        merged.sort(key=lambda row: row[1][0] & _U64 if unsigned else row[1][0])
+        merged.sort(key=lambda row: row[1][0])
         return [(found, divided(value, div)) for found, (value, _) in merged]
 
     def _average(self, total: int, count: int, div: int) -> Any:

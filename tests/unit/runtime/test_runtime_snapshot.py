@@ -69,9 +69,11 @@ def test_counts_and_sums_add_up_over_cpus():
     assert merged("sum", (1,), (u64(1), u64(-2, 1))).items() == [(1, -1)]
 
 
-def test_min_and_max_are_sorted_as_unsigned():
-    pairs = [(u64(1), u64(-1, 1, 0, 0)), (u64(2), u64(5, 1, 0, 0))]
-    assert merged("max", (1,), *pairs).items() == [(2, 5), (1, -1)]
+@pytest.mark.parametrize("aggregation", ["min", "max"])
+def test_min_and_max_are_sorted_as_the_numbers_that_they_are(aggregation):
+    pairs = [(u64(1), u64(-1, 1, 0, 0)), (u64(2), u64(5, 1, 0, 0)), (u64(3), u64(-7, 1, 0, 0))]
+    assert merged(aggregation, (1,), *pairs).items() == [(3, -7), (1, -1), (2, 5)]
+    assert merged(aggregation, (0,), *pairs).items() == [(2, 5), (3, 2**64 - 7), (1, 2**64 - 1)]
 
 
 def test_averages_are_sorted_by_average_and_shown_as_stats():
