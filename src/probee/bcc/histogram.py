@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes as ct
 
+from probee.bcc.structure import is_hole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +81,7 @@ def _put(values: list[int], slot: int, count: int, size: int) -> None:
 
 
 def _sections(table: TableBase, size: int, bucket_fn: Any, sort: Any) -> Iterator[tuple[Any, list[int]]]:
-    names = [row[0] for row in table.Key._fields_ if not row[0].startswith("__pad_")]
+    names = [row[0] for row in table.Key._fields_ if not is_hole(row[0])]
     found: dict[Any, list[int]] = {}
     for key, leaf in table.items():
         section = getattr(key, names[0])

@@ -46,7 +46,8 @@ class Module:
         """Create what is the object's own, find what is another's."""
         own = tuple(spec for spec in self.spec.maps if spec.role != "extern")
         try:
-            made = create_all(own)
+            typed = any(spec.type in MapType.LOCAL_STORAGE for spec in own)
+            made = create_all(own, btf_fd=self._btf_fd() if typed else 0, types=self.spec.types)
         except PermissionMissing as error:
             raise _no_root(error) from None
         for spec in self.spec.maps:
@@ -64,7 +65,7 @@ class Module:
         if self._structures is None:
             from probee.bcc.structure import Structures
 
-            self._structures = Structures(self.spec.btf, getattr(self.spec, "types", {}))
+            self._structures = Structures(self.spec.btf, self.spec.types)
         return self._structures
 
     @property

@@ -48,7 +48,7 @@ class Structures:
     def find(self, what: str, name: str) -> Class | None:
         """Return the class of a table's "key" or "leaf", or of what is sent through an output ("event"); None if unknown."""
         id = self._types.get(f"{what} {name}")
-        if id is None or self._btf is None:
+        if not id or self._btf is None:
             return None
         layout = self._for_events if what == "event" else self._for_tables
         return layout.class_of(self._btf.type(id))
@@ -133,6 +133,11 @@ class _Layout:
         return type(ctype.name, (base,), {**body, "_fields_": rows})
 
 
+def is_hole(name: str) -> bool:
+    """Return whether a member is the name of a hole in a table's struct, and none of the program's."""
+    return name == "__pad_end" or (name.startswith("__pad_") and name[6:].isdecimal())
+
+
 def _integer(ctype: IntType) -> Class:
     if ctype.encoding == "bool":
         return ct.c_bool
@@ -151,7 +156,7 @@ def _fits(made: Class, ctype: StructType) -> bool:
     """Return whether a class has the size of a struct, and every member where the compiler has it."""
     if ct.sizeof(made) != ctype.size:
         return False
-    names = [row[0] for row in made._fields_ if not row[0].startswith("__pad_")]
+    names = [row[0] for row in made._fields_ if not is_hole(row[0])]
     for name, member in zip(names, ctype.members, strict=True):
         field = getattr(made, name)
         bits = (field.size >> 16, field.offset * 8 + (field.size & 0xFFFF)) if member.bit_size else (0, field.offset * 8)

@@ -209,11 +209,7 @@ class USDT:
 
     def enabled_places(self) -> dict[str, list[UsdtPlace]]:
         """Return the places that each function is attached to."""
-        found: dict[str, list[UsdtPlace]] = {}
-        for probe in self._probes:
-            if probe.function:
-                found.setdefault(probe.function, []).extend(probe.places)
-        return found
+        return {function: [place for _, place in places] for function, places in self._enabled().items()}
 
     def identity(self) -> str:
         """Return what tells these probes from those of other files, and of the same files when they change."""
@@ -225,11 +221,17 @@ class USDT:
     def attach_uprobes(self, bpf: UserProbes, attach_usdt_ignore_pid: bool = False) -> None:
         """Attach the functions of the probes that are enabled."""
         pid = -1 if attach_usdt_ignore_pid else self.pid
+        for function, places in self._enabled().items():
+            for (path, place), program in zip(places, bpf.usdt_programs(function, len(places)), strict=True):
+                bpf.attach_place("usdt", path, place.offset, program, pid, semaphore=place.semaphore)
+
+    def _enabled(self) -> dict[str, list[tuple[bytes, UsdtPlace]]]:
+        """Return (path, place) of each place that a function is attached to."""
+        found: dict[str, list[tuple[bytes, UsdtPlace]]] = {}
         for probe in self._probes:
-            for place in probe.places if probe.function else ():
-                bpf.attach_place(
-                    "usdt", probe.bin_path, place.offset, probe.function.encode(), pid, semaphore=place.semaphore
-                )
+            if probe.function:
+                found.setdefault(probe.function, []).extend((probe.bin_path, place) for place in probe.places)
+        return found
 
 
 def _probes_of(path: str) -> list[USDTProbe]:

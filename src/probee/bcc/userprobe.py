@@ -75,6 +75,11 @@ class UserProbes(Core):
         event = self._get_uprobe_evname(b"r" if kind == "uretprobe" else b"p", path, offset, pid)
         self.uprobe_fds[event] = self.keep(link, "uprobe", event)
 
+    def usdt_programs(self, function: str, count: int) -> list[bytes]:
+        """Return the program for each place of a function's USDT probes: one each for places whose arguments lie elsewhere."""
+        numbers = str(self.module_of().spec.options.get(f"usdt {function}", "0 " * count)).split()
+        return [(function if number == "0" else f"{function}__usdt{number}").encode() for number in numbers]
+
     def _get_uprobe_evname(self, prefix: bytes, path: bytes, addr: int, pid: int) -> bytes:
         """Return the key of an event in uprobe_fds."""
         name = os.path.basename(path).decode("latin-1")

@@ -35,7 +35,8 @@ def test_a_program_gets_our_bcc_whatever_else_has_the_name(tmp_path: Path) -> No
 def test_a_module_is_one_under_both_names(tmp_path: Path) -> None:
     program = write(
         tmp_path,
-        "import bcc.utils, probee.bcc.utils\nfrom bcc.table import HashTable\nfrom probee.bcc.mapping import HashTable as Other\n"
+        "import bcc.utils, probee.bcc.utils\n"
+        "from bcc.table import HashTable\nfrom probee.bcc.mapping import HashTable as Other\n"
         "print(bcc.utils is probee.bcc.utils, HashTable is Other, bcc.utils.__spec__.name)\n",
     )
     assert run("-m", "probee", "bcc", program).stdout == "True True probee.bcc.utils\n"
