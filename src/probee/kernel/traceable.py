@@ -10,6 +10,7 @@ from __future__ import annotations
 from os.path import isdir
 
 from probee.kernel.symbols.kallsyms import Kallsyms
+from probee.kernel.syscalls.pseudofile import read_text
 
 BLACKLIST = "/sys/kernel/debug/kprobes/blacklist"
 # The perf PMU for kprobes: Linux commit e12f03d7031a "perf/core: Implement the 'perf_kprobe' PMU" (in v4.17).
@@ -20,9 +21,9 @@ def traceable_lines(tracefs: str | None, kallsyms: Kallsyms) -> list[str]:
     """Return `NAME` or `NAME [MODULE]`, sorted, without repetition; empty when the kernel has no kprobes."""
     if not isdir(KPROBE_PMU):
         return []
-    text = _read(f"{tracefs}/available_filter_functions") if tracefs else ""
+    text = read_text(f"{tracefs}/available_filter_functions") if tracefs else ""
     found = set(text.splitlines()) if text else text_symbols(kallsyms)
-    found -= parse_blacklist(_read(BLACKLIST))
+    found -= parse_blacklist(read_text(BLACKLIST))
     # A function that was discarded at link time has left a line behind.
     return sorted(line for line in found if not line.startswith("__ftrace_invalid_address__"))
 
@@ -49,11 +50,3 @@ def text_symbols(kallsyms: Kallsyms) -> set[str]:
 def parse_blacklist(text: str) -> frozenset[str]:
     """Read kprobes/blacklist, `0xSTART-0xEND\\tNAME` or `… NAME [MODULE]` per line, as such lines."""
     return frozenset(line.rpartition("\t")[2] for line in text.splitlines())
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

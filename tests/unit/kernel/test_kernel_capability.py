@@ -21,7 +21,7 @@ def as_process(monkeypatch: pytest.MonkeyPatch, capabilities: str, **status: str
 
 def with_files(monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
     contents = {"uid_map": "0 0 4294967295", **files}
-    monkeypatch.setattr(capability, "_read", lambda path: contents.get(path.rpartition("/")[2], ""))
+    monkeypatch.setattr(capability, "read_text", lambda path: contents.get(path.rpartition("/")[2], ""))
 
 
 def message(needed: tuple[str, ...] = capability.NEEDED) -> str:

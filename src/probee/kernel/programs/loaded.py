@@ -42,13 +42,21 @@ def loaded_functions() -> list[tuple[int, str]]:
 def open_function(id: int, name: str) -> tuple[int, Descriptor]:
     """Return the BTF id of a program's function and a descriptor of the program; BtfError when it has none of that name."""
     program = Descriptor(object_by_id(Command.PROG_GET_FD_BY_ID, id), f"BPF program {id}")
-    btf_id = ProgramInfo(program.fd).btf_id
+    try:
+        return _function_type(program.fd, id, name), program
+    except BaseException:
+        program.close()
+        raise
+
+
+def _function_type(fd: int, id: int, name: str) -> int:
+    """Return the BTF id of a program's function."""
+    btf_id = ProgramInfo(fd).btf_id
     if btf_id:
         btf = _btf(btf_id)
-        for type in _function_types(program.fd):
+        for type in _function_types(fd):
             if btf.name(type) == name:
-                return type, program
-    program.close()
+                return type
     raise BtfError(f"the BPF program {id} has no function {name} any more")
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 
 from probee.errors import PermissionMissing
+from probee.kernel.syscalls.pseudofile import read_text
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
 NEEDED = ("CAP_BPF", "CAP_PERFMON")
@@ -38,21 +39,13 @@ def status(field: str) -> str:
 
 def sysctl(name: str) -> str:
     """Return the value of kernel.<name>, "" if it is unknown."""
-    return _read(f"/proc/sys/kernel/{name}")
+    return read_text(f"/proc/sys/kernel/{name}")
 
 
 def lockdown() -> str:
     """Return the kernel's lockdown level: "none", "integrity", "confidentiality", or "" without lockdown."""
-    text = _read("/sys/kernel/security/lockdown")
+    text = read_text("/sys/kernel/security/lockdown")
     return text.partition("[")[2].partition("]")[0]
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def raise_memlock() -> bool:
@@ -160,6 +153,6 @@ def _other_reason() -> str:
         return f"the kernel is locked down ({level}); boot without lockdown (often: turn secure boot off)"
     if status("Seccomp") == "2":
         return "a seccomp filter (a container's?) forbids it; start the container with --privileged, or run outside"
-    if _read("/proc/self/uid_map").split() != ["0", "0", "4294967295"]:
+    if read_text("/proc/self/uid_map").split() != ["0", "0", "4294967295"]:
         return "the process is in a user namespace; run it outside of the container"
     return "a security module may forbid it; see `dmesg | tail`"

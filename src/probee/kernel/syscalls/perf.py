@@ -9,6 +9,7 @@ from __future__ import annotations
 from struct import pack_into
 
 from probee.kernel.syscalls.libc import SYS_PERF_EVENT_OPEN, address_of, syscall
+from probee.kernel.syscalls.pseudofile import read_text
 
 TYPE_HARDWARE = 0
 TYPE_SOFTWARE = 1
@@ -108,20 +109,12 @@ def perf_ioctl(fd: int, request: int, argument: int = 0) -> int:
 
 def pmu_type(name: str) -> int | None:
     """Return the type number of a dynamic PMU ("kprobe", "uprobe"), None if the kernel has no such PMU."""
-    text = _read(f"/sys/bus/event_source/devices/{name}/type")
+    text = read_text(f"/sys/bus/event_source/devices/{name}/type")
     return int(text) if text else None
 
 
 def pmu_bit(name: str, field: str) -> int:
     """Return the lowest bit of a PMU's config field ("retprobe": "config:0"), 0 if sysfs does not tell."""
-    text = _read(f"/sys/bus/event_source/devices/{name}/format/{field}")
+    text = read_text(f"/sys/bus/event_source/devices/{name}/format/{field}")
     first = text.partition(":")[2].partition("-")[0]
     return int(first) if first else 0
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
