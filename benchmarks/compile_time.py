@@ -66,13 +66,13 @@ def _targets(path: str) -> list[tuple[str, Callable[[], FileTarget]]]:
     from target_fixture import build_target
 
     found: list[tuple[str, Callable[[], FileTarget]]] = [("the kernel of the unit tests", build_target)]
-    path = path or _stock_target()
+    path = path or stock_target()
     if path:
         found.append((f"Linux {FileTarget(path).release}", lambda: FileTarget(path)))
     return found
 
 
-def _stock_target() -> str:
+def stock_target() -> str:
     """Return the target file of a stock kernel, made in a guest if need be; "" without one."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = os.path.join(base, "probee", "benchmarks")

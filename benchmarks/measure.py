@@ -38,7 +38,12 @@ class Case:
 
 
 class Failed(Exception):
-    """A command that ends with another status than 0 measures nothing."""
+    """A command that ends with another status than 0 measures nothing; `why` is what it said."""
+
+    def __init__(self, words: Sequence[str], status: int, output: str = "") -> None:
+        errors = [line for line in output.splitlines() if "ERROR" in line]
+        self.why = errors[0] if errors else output[-500:]
+        super().__init__(f"{' '.join(words)}: exit status {status} {self.why}".rstrip())
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -93,7 +98,7 @@ def trace(words: Sequence[str], env: Mapping[str, str], stimulus: Callable[[], o
                 os.kill(pid, signal.SIGINT)
     _, status, usage = os.wait4(pid, 0)
     if found is None or status:
-        raise Failed(f"{' '.join(words)}: {output.decode(errors='replace')[-1000:]}")
+        raise Failed(words, os.waitstatus_to_exitcode(status), output.decode(errors="replace"))
     ended = time.perf_counter() - interrupted
     return Trace(int(found[1]), attached - start, usage.ru_utime + usage.ru_stime, ended, output.decode(errors="replace"))
 
@@ -107,7 +112,7 @@ def interleave(cases: Sequence[Case], runs: int, env: Mapping[str, str]) -> dict
                 case.prepare()
             sample = run(case.words, env)
             if sample.status:
-                raise Failed(f"{' '.join(case.words)}: exit status {sample.status}")
+                raise Failed(case.words, sample.status)
             if number:
                 samples[case.name].append(sample)
     return {name: median_sample(taken) for name, taken in samples.items()}

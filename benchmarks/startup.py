@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     runs = int(_option(argv, "--runs", "5" if SMALL else "15"))
     if "--measure" in argv:  # in the guest, for the process outside
         return _measure_here(json.loads(_option(argv, "--measure", "{}")))
-    _own_mounts()
+    peer.own_mounts()
     command = _peer(fetch=not SMALL)
     failed = False
     print(f"start-up on this machine, Linux {os.uname().release}: medians of {runs} runs, taking turns")
@@ -64,17 +64,6 @@ def _peer(*, fetch: bool) -> list[str]:
         return []
     print(f"peer: {peer.version(command)}")
     return command
-
-
-def _own_mounts() -> None:
-    """Go on with mounts of our own, and tracefs among them: bpftrace needs it even for begin."""
-    if os.geteuid() or os.environ.get("PROBEE_BENCH_MOUNTS") or os.path.exists("/sys/kernel/tracing/events"):
-        return
-    os.environ["PROBEE_BENCH_MOUNTS"] = "1"
-    script = 'mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; exec "$@"'
-    unshare = shutil.which("unshare")
-    if unshare is not None:
-        os.execv(unshare, [unshare, "--mount", "sh", "-c", script, "sh", sys.executable, *sys.argv])
 
 
 # -- one script
