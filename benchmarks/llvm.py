@@ -66,7 +66,9 @@ class Writer:
         if operation in _BINARY:
             left, right = value.args
             return [f"%v{value.id} = {_BINARY[operation]} {_type(left.type)} {self.ref(left)}, {self.ref(right)}"]
-        rule: Callable[[Value, Block], list[str]] = getattr(self, f"_{operation}")
+        rule: Callable[[Value, Block], list[str]] | None = getattr(self, f"_{operation}", None)
+        if rule is None:
+            raise LlvmRefused(f"{operation} is not written")
         return rule(value, block)
 
     def ref(self, value: Value) -> str:
