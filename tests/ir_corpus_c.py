@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ir_corpus import CONTEXT, Case, Writer
+from ir_corpus import CONTEXT, NULLABLE, Case, Writer
 from probee.compiler.ir import op
 from probee.compiler.ir.bitfield import load_bits, store_bits
 from probee.compiler.ir.content import compare_bytes, fill, is_equal
@@ -371,6 +371,84 @@ def goto_out_of_nested_blocks() -> tuple[Unit, int]:
 def helper_by_its_number() -> tuple[Unit, int]:
     w = Writer()
     return w.done(w.lshr(w.helper("#5"), 63), 0)
+
+
+@case()
+def packet_bounds_as_a_program_writes_them() -> tuple[Unit, int]:
+    """if (data + 34 > end) return; … a header of variable length, checked again: comparisons of pointers, no check_packet."""
+    w = Writer(ProgramType.XDP)
+    context = w.param(0)
+    start, end = w.load_context(context, PACKET_POINTER, 0), w.load_context(context, PACKET_END, 4)
+    w.exit_if(w.compare(op.UGT, w.offset(start, 34), end))
+    w.exit_unless(w.compare(op.EQ, w.load(start, I16, 12), w.const(8, I16)))
+    length = w.shl(w.zext(w.and_(w.load(start, I8, 14), w.const(15, I8)), I64), 2)
+    transport = w.offset(w.offset(start, 14), length)
+    w.exit_if(w.compare(op.UGT, w.offset(transport, 20), end))
+    port = w.zext(w.bswap(w.load(transport, I16, 2)), I64)
+    w.exit_if(w.compare(op.UGT, w.offset(transport, 20), end))  # once more, as inlined functions do
+    return w.done(w.add(port, w.zext(w.load(transport, I8, 19), I64)), 443)
+
+
+@case()
+def options_of_a_packet_in_a_loop() -> tuple[Unit, int]:
+    """p += 2 in a loop that looks at the packet's end in each turn."""
+    w = Writer(ProgramType.XDP)
+    start, end = w.load_context(w.param(0), PACKET_POINTER, 0), w.load_context(w.param(0), PACKET_END, 4)
+    place, total = w.alloca(8, name="p"), Total(w)
+    w.store(place, start)
+
+    def body(i: Value) -> None:
+        here = w.load(place, PACKET_POINTER)
+        inside, out = w.new_block(), w.new_block()
+        w.branch(w.compare(op.UGT, w.offset(here, 2), end), out, inside)
+        w.at(out)
+        w.return_(w.const(98))
+        w.at(inside)
+        total.add(w.load(here, I16))
+        w.store(place, w.offset(here, 2))
+
+    w.count(12, body)
+    return w.done(total.value, 8 + 0x46)
+
+
+@case()
+def pointer_checked_against_null_and_claimed() -> tuple[Unit, int]:
+    """v = lookup(); if (!v) return; f(v); … *v += 1; if (v) …: the program's own checks, each use takes it for proved."""
+    w = Writer()
+    w.insert(3, {0: 5, 8: 6})
+    variable = w.alloca(8, name="v")
+    w.store(variable, w.lookup(3))
+    w.exit_if(w.compare(op.EQ, w.load(variable, NULLABLE), w.null("map")))
+
+    def claimed() -> Value:
+        return w.claim_non_null(w.load(variable, NULLABLE))
+
+    w.store(claimed(), w.add(w.load(claimed(), I64), 1))
+    w.helper("ktime_get_ns")
+    total = Total(w)
+    w.if_(w.check_null(w.load(variable, NULLABLE)), lambda: total.add(w.load(claimed(), I64)))
+    w.if_(
+        w.compare(op.NE, w.load(variable, NULLABLE), w.null("map")),
+        lambda: total.add(w.load(w.offset(claimed(), 8), I64)),
+        lambda: total.add(1000),
+    )
+    return w.done(total.value, 12)
+
+
+@case()
+def pointer_of_one_of_two_lookups() -> tuple[Unit, int]:
+    """v = lookup(a); if (!v) { v = lookup(b); if (!v) return; } use *v: a phi of proved and unproved pointers."""
+    w = Writer()
+    w.insert(8, {0: 31})
+    variable = w.alloca(8, name="v")
+    w.store(variable, w.lookup(7))
+
+    def second() -> None:
+        w.store(variable, w.lookup(8))
+        w.exit_unless(w.check_null(w.load(variable, NULLABLE)))
+
+    w.if_(w.compare(op.EQ, w.load(variable, NULLABLE), w.null("map")), second)
+    return w.done(w.load(w.claim_non_null(w.load(variable, NULLABLE)), I64), 31)
 
 
 # -- what only the kernel can judge
