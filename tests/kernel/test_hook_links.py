@@ -26,7 +26,8 @@ from probee.kernel.maps.handle import HandleMap
 from probee.kernel.programs.btf_id import BtfFinder
 from probee.kernel.programs.load import load
 from probee.kernel.programs.program import Program
-from probee.kernel.syscalls.bpf import EBADF, EINVAL
+from probee.kernel.syscalls.bpf import EBADF, EINVAL, EPERM
+from probee.kernel.syscalls.link import program_attach, program_detach
 from probee.kernel.syscalls.perf import SW_CPU_CLOCK, TYPE_SOFTWARE
 from probee.kernel.target import LiveTarget
 from probee.model.spec import AttachType, LinkSpec, MapSpec, MapType, ProgramType
@@ -118,6 +119,19 @@ def test_two_programs_share_a_cgroup(counter: ArrayMap, cgroup: Path) -> None:
             assert len(second.bpf_links) == 1
             socket_in(cgroup)
         assert counted(counter) == 2
+
+
+def test_a_program_that_wants_to_be_alone_is_left_alone(counter: ArrayMap, cgroup: Path) -> None:
+    directory = os.open(cgroup, os.O_RDONLY)
+    try:
+        with loaded(counter, ProgramType.CGROUP_SOCK, COUNT_AND_PASS, SOCK_CREATE) as sockets:
+            assert program_attach(sockets.fd, directory, SOCK_CREATE, 0) == 0
+            with pytest.raises(AttachError, match="allows no other beside it") as caught:
+                attach(link_spec("cgroup", path=str(cgroup)), sockets)
+            assert caught.value.errno == EPERM
+            assert program_detach(sockets.fd, directory, SOCK_CREATE) == 0
+    finally:
+        os.close(directory)
 
 
 KILLED = f"""

@@ -17,7 +17,7 @@ from probee.kernel.syscalls.fd import Descriptor
 from probee.kernel.syscalls.link import link_create, program_attach, program_detach
 from probee.model.spec import AttachType, LinkSpec
 
-ALLOW_OVERRIDE, ALLOW_MULTI = 1, 2  # BPF_F_ALLOW_*
+_NEEDED = ("CAP_BPF", "CAP_NET_ADMIN")
 
 
 class HookLink(Link):
@@ -69,7 +69,7 @@ def attach_hook(
     result = link_create(program.fd, fd, attach_type)
     if result >= 0:
         link.own_bpf_link(result)
-    elif result in (-EINVAL, -EOPNOTSUPP, -EPERM):  # EPERM: somebody attached here without allowing others
+    elif result in (-EINVAL, -EOPNOTSUPP):
         result = program_attach(program.fd, fd, attach_type, flags)
         if result >= 0:
             link.keep(fd)
@@ -81,9 +81,12 @@ def attach_hook(
 
 def _refusal(spec: LinkSpec, errno: int, attach_type: int) -> Exception:
     if errno == EPERM:
-        from probee.kernel.syscalls.capability import permission_missing
+        from probee.kernel.syscalls.capability import has_capability, permission_missing
 
-        return permission_missing(errno, f"attach {spec.probe}", ("CAP_BPF", "CAP_NET_ADMIN"))
+        if not all(has_capability(name) for name in _NEEDED):
+            return permission_missing(errno, f"attach {spec.probe}", _NEEDED)
+        cause = "a program is attached there that allows no other beside it (it was attached without BPF_F_ALLOW_MULTI)"
+        return AttachError(spec.probe, f"Unable to attach probe: {spec.probe}: {cause}", errno=errno)
     what = "cgroup (version 2)" if attach_type in AttachType.OF_CGROUPS else "map of sockets"
     causes = {
         EBADF: f"the target is no {what}",
