@@ -26,8 +26,13 @@ def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
         old = memory.load(low, place, span)
         operand = arithmetic.binary(low, node.op[:-1], old, low.operand(node.rvalue), span)
     value = convert.convert(low, operand, place.type, span_of(node.rvalue))
+    return _stored(low, place, value, span)
+
+
+def _stored(low: Lowerer, place: Place, value: Operand, span: int) -> Operand:
+    """Store a value; return what the assignment is worth: of a bit field what fits into it."""
     memory.store(low, place, value, span)
-    return value
+    return value if place.bits is None else memory.load(low, place, span)
 
 
 def _assign_aggregate(low: Lowerer, place: Place, node: c_ast.Assignment) -> None:
@@ -71,7 +76,7 @@ def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
     one = Operand(INT, low.b.const(1, int_type(4)))
     new = arithmetic.binary(low, node.op[-1], old, one, span)
     new = convert.convert(low, new, place.type, span)
-    memory.store(low, place, new, span)
+    new = _stored(low, place, new, span)
     return old if node.op.startswith("p") else new
 
 

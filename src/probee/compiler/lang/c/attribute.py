@@ -146,6 +146,10 @@ def _attributes(words: list[Word]) -> dict[str, str]:
         text = ""
         if at < len(words) and words[at].type == "LPAREN":
             end = closing(words, at)
+            if name == "attribute":  # `noinline`, a macro in kernel headers, within an attribute
+                found.update(_attributes(words[at + 2 : end - 1]))
+                at = end + 1
+                continue
             text = " ".join(word.value for word in words[at + 1 : end])
             at = end + 1
         if name != ",":

@@ -197,6 +197,7 @@ class _Filler:
 def _index(low: Lowerer, node: c_ast.Node) -> int:
     from probee.compiler.lang.c.constant import evaluate
 
+    node = node.expr if isinstance(node, c_ast.ArrayDesignator) else node
     number = evaluate(node, low.scope)
     if number is None:
         raise CompileError("an element is named by a constant", span_of(node))

@@ -12,7 +12,7 @@ from probee.compiler.ir.type import DIRECT, I64, Type, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert
 from probee.compiler.lang.c.lower import Lowerer
-from probee.compiler.lang.c.value import Operand, Place, is_aggregate, is_integer, is_pointer, is_signed, pointee
+from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate, is_integer, is_pointer, is_signed, pointee
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import ArrayType, CType, FunctionType, Member, PointerType, StructType, size_of, strip
 
@@ -257,7 +257,8 @@ def _load_bits(low: Lowerer, place: Place, span: int) -> Operand:
 
     bit = place.offset * 8 + first
     value = load_bits(low.b, place.base, bit, count, signed=is_signed(bare), load=load_unit)
-    return Operand(place.type, low.b.resize(value, int_type(bare.size), signed=False))
+    ctype = INT if count < 32 else place.type  # as an int holds all its values, it is one (ISO C 6.3.1.1)
+    return Operand(ctype, low.b.resize(value, int_type(size_of(ctype)), signed=False))
 
 
 def _store_bits(low: Lowerer, place: Place, base: Value, operand: Operand) -> None:

@@ -109,7 +109,7 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
     if message in ("Invalid function definition", "Invalid declaration"):
         return _no_declaration(words, at, span)
     if message == "Invalid struct reference":
-        return ParseError("expected the name of a member", here.span)
+        return ParseError("expected the name of a member", span)
     if message == "Invalid struct/union declaration":
         return ParseError(f"expected a name or '{{' after {_quoted(before or here)}", here.span)
     if message == "Missing type in declaration":
@@ -194,9 +194,8 @@ def _unknown_type(words: list[Word], at: int, is_type: Callable[[str], bool]) ->
 
 
 def _similar(name: str) -> str:
-    from difflib import get_close_matches
-
     from probee.compiler.lang.c.basic import names
+    from probee.probes.candidate import closest
 
     known = ["int", "char", "long", "short", "unsigned", "void", "bool", "struct", *names()]
-    return ", ".join(get_close_matches(name, known, 1, 0.7))
+    return ", ".join(closest(name, known, 2))

@@ -72,8 +72,10 @@ class Parser(CParser):  # type: ignore[misc]
         return expression
 
     def _parse_declaration_list(self) -> Any:
-        """Refuse declarations between a function's parameters and its body (K&R's C): more likely, `{` is missing."""
-        raise explain(self.words, self._index(), "LBRACE", self._is_type_in_scope)
+        """Refuse declarations between a function's parameters and its body (K&R's C): more likely, `{` or `;` is missing."""
+        at = self._index()
+        wanted = "LBRACE" if at and self.words[at - 1].type == "RPAREN" else "SEMI"
+        raise explain(self.words, at, wanted, self._is_type_in_scope)
 
     # -- errors
     def _expect(self, token_type: str) -> Any:

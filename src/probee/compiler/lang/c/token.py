@@ -96,7 +96,8 @@ def lex_lines(text: str, base: int, *, keep_blanks: bool) -> Iterator[list[Token
             line.append(Token(_KINDS[kind], value, span))
         fresh = False
     if line:
-        line.append(Token(SPACE, "\n", (base + len(text)) << 24))
+        if directive:
+            line.append(Token(SPACE, "\n", (base + len(text)) << 24))
         yield line
 
 
