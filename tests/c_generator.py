@@ -1,7 +1,7 @@
 """Random functions of C that every compiler agrees on: no undefined behaviour, no library.
 
-`generate(random)` returns the body of `u64 f(u64 a, u64 b)`: variables of all integer types, a struct with bit fields, an array,
-a union, loops that end, switches, all operators.  Shifts, divisions and indexes are guarded; signed overflow wraps (-fwrapv).
+`generate(random)` returns the body of `u64 f(u64 a, u64 b)`: variables of all integer types, a struct with bit fields, an
+array, a union, loops that end, switches, all operators.  Shifts, divisions and indexes are guarded; signed overflow wraps (-fwrapv).
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Generator:
         name = f"i{self.n_loops}"
         leave = f"if ({self.expression(1)}) {self.random.choice(('break', 'continue'))};" if self.random.random() < 0.4 else ""
         count = self.random.randint(1, 4)
-        return f"for (int {name} = 0; {name} < {count}; {name}++) {{ {leave} {self.statement(depth - 1)} r += {name} + t[{name}]; }}"
+        body = f"{leave} {self.statement(depth - 1)} r += {name} + t[{name}];"
+        return f"for (int {name} = 0; {name} < {count}; {name}++) {{ {body} }}"
 
     def _while(self, depth: int) -> str:
         self.n_loops += 1
@@ -131,7 +132,8 @@ class Generator:
             return f"((u64){place})" if place == "s.wide" else place  # GCC computes with 37 bits, Clang with 64
         number = random.choice((0, 1, 2, 7, 31, 127, 128, 255, 256, 65535, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
                                 0x100000000, 0x7FFFFFFFFFFFFFFF))  # fmt: skip
-        return random.choice((str(number), f"{number:#x}u", f"{number}ULL", f"(-{number & 0xFFFF})", "GREEN", "sizeof(u32)", "'x'"))
+        small = f"(-{number & 0xFFFF})"
+        return random.choice((str(number), f"{number:#x}u", f"{number}ULL", small, "GREEN", "sizeof(u32)", "'x'"))
 
 
 def generate(random: Random) -> str:

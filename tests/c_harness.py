@@ -32,7 +32,9 @@ class CRun:
             for program in self.spec.programs
         }
 
-    def call(self, function: str, *arguments: int, context: bytes | None = None, packet: bytes | bytearray | None = None) -> int:
+    def call(
+        self, function: str, *arguments: int, context: bytes | None = None, packet: bytes | bytearray | None = None
+    ) -> int:
         """Return r0.  The arguments are in the registers of a struct pt_regs, unless another context is given."""
         if context is None:
             context = registers(*arguments)
