@@ -1,7 +1,7 @@
 """Random functions of C that every compiler agrees on: no undefined behaviour, no library.
 
 `generate(random)` returns the body of `u64 f(u64 a, u64 b)`: variables of all integer types, a struct with bit fields, an
-array, a union, loops that end, switches, all operators.  Shifts, divisions and indexes are guarded; signed overflow wraps (-fwrapv).
+array, a union, loops that end, switches, all operators.  Shifts, divisions and indexes are guarded; signed overflow wraps.
 """
 
 from __future__ import annotations

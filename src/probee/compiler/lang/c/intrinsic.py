@@ -188,6 +188,28 @@ def _dins(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> No
     store_bits(low, offset, first, count, convert.wide(low, low.operand(arguments[4])))
 
 
+def _checksum(helper: str, n_expected: int) -> Builtin:
+    """incr_cksum_l3(&header->checksum, old, new), incr_cksum_l4(…, pseudo): numbers in the order of the host"""
+
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+        n_arguments(node, arguments, node.name.name, n_expected)
+        b, size = low.b, size_of(low.type_of(arguments[2]))
+        if size not in (2, 4):
+            raise TypeMismatch("a checksum changes by 2 or 4 bytes", span_of(arguments[2]))
+        offset = convert.wide(low, low.operand(arguments[0]))
+        old, new = (
+            b.resize(b.bswap(b.trunc(convert.wide(low, low.operand(each)), int_type(size))), I64, signed=False)
+            for each in arguments[1:3]
+        )
+        flags = b.const(size)
+        if n_expected == 4:
+            pseudo = convert.wide(low, low.operand(arguments[3]))
+            flags = b.or_(b.shl(b.and_(pseudo, 1), 4), size)
+        return Operand(INT, b.trunc(b.helper(helper, low.context, offset, old, new, flags), int_type(4)))
+
+    return build
+
+
 for _name in ("__builtin_memcpy", "memcpy", "__builtin_memmove", "memmove"):
     BUILTINS[_name] = _memcpy
 for _name in ("__builtin_memset", "memset"):
@@ -208,6 +230,7 @@ BUILTINS.update(
         "__builtin_unreachable": _unreachable, "__builtin_trap": _unreachable,
         "__builtin_alloca": _float_builtin,
         "load_byte": _load_packet(1), "load_half": _load_packet(2), "load_word": _load_packet(4), "load_dword": _load_packet(8),
+        "incr_cksum_l3": _checksum("l3_csum_replace", 3), "incr_cksum_l4": _checksum("l4_csum_replace", 4),
         "bpf_dext_pkt": _dext, "bpf_dins_pkt": _dins,
     }
 )  # fmt: skip

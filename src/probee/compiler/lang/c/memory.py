@@ -201,7 +201,7 @@ def member(low: Lowerer, place: Place, path: tuple[Member, ...]) -> Place:
         last.type, place.base, place.offset + bit // 8,
         variable=place.variable, packet_header=place.packet_header, field=(name, last.name),
     )  # fmt: skip
-    if last.bit_size:
+    if last.bit_size and not (bit % 8 == 0 and last.bit_size == size_of(last.type) * 8):
         result.bits = (bit % 8, last.bit_size)
     return result
 
