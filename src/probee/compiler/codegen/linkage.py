@@ -8,9 +8,10 @@ callers need to know more about its result, stays static; so does one that is ca
 
 from __future__ import annotations
 
+from collections import Counter
+
 from probee.compiler.ir import op
 from probee.compiler.ir.dominance import loop_headers, reverse_postorder
-from probee.compiler.ir.passes.bounds import Bounds
 from probee.compiler.ir.unit import Function, Value
 
 _PASSED_ON = frozenset((op.HELPER, op.CALL, op.KFUNC))
@@ -18,15 +19,15 @@ _PASSED_ON = frozenset((op.HELPER, op.CALL, op.KFUNC))
 
 def verified_alone(functions: list[Function]) -> set[str]:
     """Return the names of a program's functions that are to be global."""
-    calls: dict[str, int] = {}
-    bounded: set[str] = set()  # functions whose result must have bounds somewhere
+    calls: Counter[str] = Counter()
+    needed: set[str] = set()  # functions of whose result somebody must know more
     for function in functions:
         sites = [value for block in function.blocks for value in block.values if value.op == op.CALL]
-        for site in sites:
-            calls[site.attr] = calls.get(site.attr, 0) + 1
-        needed = Bounds(function).needed if sites else set()
-        bounded.update(site.attr for site in sites if site in needed)
-    often = [function for function in functions if calls.get(function.name, 0) > 1 and function.name not in bounded]
+        if sites:
+            calls.update(site.attr for site in sites)
+            used = {arg for block in function.blocks for value in block.values for arg in value.args}
+            needed.update(site.attr for site in sites if site in used and _needs_bounds(function, {site}))
+    often = [function for function in functions if calls[function.name] > 1 and function.name not in needed]
     return {function.name for function in often if _takes_any_number(function)}
 
 
@@ -36,15 +37,27 @@ def _takes_any_number(function: Function) -> bool:
         return False
     if loop_headers(reverse_postorder(function)):
         return False
-    given: set[Value] = set()
-    for block in reverse_postorder(function):
-        for value in block.values:
-            if value.op == op.PARAM:
-                given.add(value)
-            elif not given.isdisjoint(value.args):
-                if value.op == op.OFFSET or (value.op in _PASSED_ON and any(arg in given for arg in value.args)):
-                    return False
-                given.add(value)
-            elif value.op == op.LOAD and value.args[0].type.space == "stack" and given:
-                given.add(value)
-    return True
+    return not _needs_bounds(function, {value for block in function.blocks for value in block.values if value.op == op.PARAM})
+
+
+def _needs_bounds(function: Function, numbers: set[Value]) -> bool:
+    """Return whether what is computed from some numbers becomes an offset or an argument.
+
+    What is loaded from the stack may be one of them that was stored there.
+    """
+    if not numbers:
+        return False
+    derived = set(numbers)
+    order = reverse_postorder(function)
+    size = 0
+    while size < len(derived):  # once more where a loop leads values back
+        size = len(derived)
+        for block in order:
+            for value in block.values:
+                if value.op == op.LOAD and value.args[0].type.space == "stack":
+                    derived.add(value)
+                elif not derived.isdisjoint(value.args):
+                    if value.op == op.OFFSET or value.op in _PASSED_ON:
+                        return True
+                    derived.add(value)
+    return False

@@ -95,14 +95,33 @@ def test_one_with_a_loop_is_not() -> None:
     assert names(calling(body)) == set()
 
 
-def test_one_whose_result_is_an_index_is_not() -> None:
+@pytest.mark.parametrize("through", ["at once", "joined", "by the stack"])
+def test_one_whose_result_is_an_index_is_not(through: str) -> None:
     w = Writer()
     inner = w.other("inner", "subprogram", (I64,))
     inner.return_(inner.const(8))
     w.call("inner", w.const(1))
     index = w.call("inner", w.const(2))
+    if through == "joined":
+        before, join = w.block, w.new_block()
+        w.jump(join)
+        join.predecessors = [before]
+        w.at(join)
+        index = w.emit(op.PHI, I64, [index])
+    elif through == "by the stack":
+        slot = w.alloca(8)
+        w.store(slot, index)
+        index = w.load(slot, I64)
     w.done(w.load(w.offset(w.map_value("data"), index), I64), 0)
     assert names(w) == set()
+
+
+def test_one_whose_result_is_only_counted_is() -> None:
+    w = Writer()
+    inner = w.other("inner", "subprogram", (I64,))
+    inner.return_(inner.param(0))
+    w.done(w.add(w.call("inner", w.const(1)), w.call("inner", w.const(2))), 3)
+    assert names(w) == {"inner"}
 
 
 def test_the_kernel_is_told_of_the_parameters() -> None:
