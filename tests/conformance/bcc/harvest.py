@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "ttysnoop": [["/dev/null"]],
     "kvmexit": [["-p", str(os.getpid())], []],
     "virtiostat": [[], ["-D"]],
+    "biolatpcts": [["/dev/null"]],
     "dbslower": [["mysql"], ["mysql", "-x", "/bin/sh"], ["postgres", "-p", str(os.getpid())]],
     "dbstat": [["mysql"], ["postgres", "-p", str(os.getpid())]],
     "mysqld_qslower": [[str(os.getpid())], [str(os.getpid()), "10"]],
@@ -414,10 +415,42 @@ def _tame(recorder: Recorder) -> None:
     time.sleep = interrupt  # type: ignore[assignment]
     signal.pause = interrupt  # type: ignore[assignment]
     threading.Event.wait = interrupt  # type: ignore[method-assign]
+    _fake_files(recorder)
+    curses = types.ModuleType("curses")
+    curses.wrapper = lambda function, *args: function(Anything(), *args)  # type: ignore[attr-defined]
+    curses.__getattr__ = _fallback  # type: ignore[method-assign]
+    sys.modules["curses"] = curses
     release = recorder.target.release if recorder.mode != "no" else "5.10.0"
     platform.release = lambda: release  # type: ignore[assignment]
     machine = os.uname()
     os.uname = lambda: os.uname_result((machine[0], machine[1], release, machine[3], machine[4]))  # type: ignore[assignment]
+
+
+def _fake_files(recorder: Recorder) -> None:
+    """Let the files by which programs find out what a kernel has say what the mode wants."""
+    import builtins
+
+    real_open, real_exists = builtins.open, os.path.exists
+
+    def open_fake(file: Any, *args: Any, **keywords: Any) -> Any:
+        if file in ("/proc/kallsyms", b"/proc/kallsyms"):
+            known = [name for name in SYMBOLS if recorder.answer(lambda name=name: recorder.target.has_symbol(name))]
+            return io.StringIO("".join(f"ffffffff81000000 T {name}\n" for name in known))
+        return real_open(file, *args, **keywords)
+
+    def exists(path: Any) -> bool:
+        text = _text(path)
+        return (recorder.mode == "yes" and ("/events/" in text or text.startswith("/sys/"))) or real_exists(path)
+
+    builtins.open = open_fake
+    os.path.exists = exists
+
+
+# What programs look for in /proc/kallsyms.
+SYMBOLS = (
+    "btrfs_file_operations", "ext4_file_operations", "vm_stat", "vm_zone_stat", "vm_node_stat", "nfs_file_operations",
+    "f2fs_file_operations", "xfs_file_operations",
+)  # fmt: skip
 
 
 def variants(program: str, help: str, smoke: dict[str, list[list[str]]]) -> list[list[str]]:
