@@ -84,7 +84,7 @@ def number(name: str, target: Target | None = None) -> int | None:
         ("REQ_OP_MASK", 255), ("NSEC_PER_MSEC", 1000000), ("PF_KTHREAD", 0x200000), ("TC_ACT_SHOT", 2),
         ("DISK_NAME_LEN", 32),
         ("IPPROTO_ICMPV6", 58), ("NAME_MAX", 255), ("O_CREAT", 0o100), ("O_TMPFILE", 0o20200000), ("SCM_RIGHTS", 1),
-        ("WRITE", 1), ("TASK_COMM_LEN", 16), ("S_IFREG", 0o100000), ("IFNAMSIZ", 16), ("SIGKILL", 9), ("PROT_EXEC", 4),
+        ("WRITE", 1), ("TASK_COMM_LEN", 16), ("S_IFREG", 0o100000), ("IFNAMSIZ", 16), ("S_IFMT", 0o170000), ("SIGKILL", 9), ("PROT_EXEC", 4),
         ("XDP_DROP", 1), ("BPF_F_CURRENT_CPU", 0xFFFFFFFF), ("TCP_CLOSE", 7), ("INT_MIN", -(1 << 31)),
         ("NO_SUCH_THING", None),
     ],
