@@ -74,7 +74,7 @@ def typed(guest: Guest, user: int, text: str) -> str:
 def test_users_command_shows_who_typed_what(guest: Guest) -> None:
     with start(guest, "users_command.py", "-s", seen("/bin/bash"), ready=HEAD) as job:
         number = typed(guest, 65534, "echo 'said:' hello from a test")
-        job.wait_for("hello from a test")
+        job.wait_for(re.compile(r" exit\n"))
         text = finish(job).stdout
     lines = re.findall(r"^\d\d:\d\d:\d\d +(\S+) +(\d+) +(.+)$", text, re.MULTILINE)
     assert lines == [

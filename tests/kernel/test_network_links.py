@@ -15,6 +15,7 @@ import network
 from live_object import COUNTER, NOTHING, program
 from network import DROPPED, FAR, NEAR, PASSED, own_network, received, receiver, send
 from probee.errors import AttachError
+from probee.kernel.features.feature import has
 from probee.kernel.links import tc, xdp
 from probee.kernel.links.attach import attach
 from probee.kernel.links.socket import SocketLink
@@ -258,15 +259,9 @@ def tc_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     way = str(request.param)
     if way == "clsact":
         monkeypatch.setattr(tc, "link_create", lambda *_, **__: -EINVAL)
-    elif not has_tcx():
+    elif not has("tcx_link"):
         pytest.skip("this kernel has no tcx links (Linux has since 6.6)")
     return way
-
-
-def has_tcx() -> bool:
-    """BPF_TCX_INGRESS is 46: a kernel that does not know it says so before it looks at the device."""
-    with create(COUNTER) as counter, loaded(counter, "r0 = 0\nexit", ProgramType.SCHED_CLS) as idle:  # type: ignore[arg-type]
-        return tc.link_create(idle.fd, 0, 46, bytes(16)) != -EINVAL
 
 
 @pytest.mark.parametrize(("direction", "device"), [("ingress", NEAR), ("egress", FAR)])
@@ -323,7 +318,7 @@ def test_a_filter_of_a_killed_process_is_removed_by_the_next(counter: ArrayMap, 
 
 
 def test_kill_9_leaves_no_tcx_link(counter: ArrayMap) -> None:
-    if not has_tcx():
+    if not has("tcx_link"):
         pytest.skip("this kernel has no tcx links (Linux has since 6.6)")
     with killed(TC_DROP, ProgramType.SCHED_CLS, "tc", {"device": NEAR, "direction": "egress"}) as child:
         child.kill()

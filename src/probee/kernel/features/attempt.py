@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ESRCH = 3
+_ENODEV = 19
 
 
 def attempt(kind: str, argument: object) -> bool:
@@ -182,8 +183,23 @@ def _uprobe_multi() -> bool:
         return link.link_create(program.fd, 0, link.UPROBE_MULTI, rest) == -EBADF
 
 
+def _nowhere(type: int, attach_type: int) -> bool:
+    """A descriptor that is not open: who knows the kind of link looks for it; -EINVAL from the others."""
+    with _program(type, attach_type) as program:
+        return link.link_create(program.fd, 0xFFFFFFFF, attach_type) == -EBADF
+
+
+def _tcx_link() -> bool:
+    """No device has number 0."""
+    with _program(ProgramType.SCHED_CLS) as program:
+        return link.link_create(program.fd, 0, AttachType.TCX_INGRESS, bytes(16)) == -_ENODEV
+
+
 _LINKS: dict[str, Callable[[], bool]] = {
+    "cgroup_link": lambda: _nowhere(ProgramType.CGROUP_SOCK, AttachType.CGROUP_INET_SOCK_CREATE),
     "perf_link": _perf_link,
+    "sockmap_link": lambda: _nowhere(ProgramType.SK_MSG, AttachType.SK_MSG_VERDICT),
+    "tcx_link": _tcx_link,
     "kprobe_multi": lambda: _kprobe_multi(AttachType.TRACE_KPROBE_MULTI),
     "kprobe_session": lambda: _kprobe_multi(link.KPROBE_SESSION),
     "uprobe_multi": _uprobe_multi,

@@ -45,9 +45,12 @@ FEATURES: dict[str, tuple[str, object, str, str]] = {
     # The helper came with the accounting; memory itself cannot be asked.
     "memcg_accounting": ("helper", (160, "socket"), "5.11", "97306be45fbe"),
     # 4. ways of attaching
+    "cgroup_link": ("link", "cgroup_link", "5.7", "af6eea57437a"),
     "kprobe_multi": ("link", "kprobe_multi", "5.18", "0dcac2725406"),
     "kprobe_session": ("link", "kprobe_session", "6.10", "535a3692ba72"),
     "perf_link": ("link", "perf_link", "5.15", "b89fbfbb854c"),
+    "sockmap_link": ("link", "sockmap_link", "6.10", "699c23f02c65"),
+    "tcx_link": ("link", "tcx_link", "6.6", "e420bed02507"),
     "uprobe_multi": ("link", "uprobe_multi", "6.6", "89ae89f53d20"),
     # 5. what the kernel tells
     "bpf_stats": ("info", "bpf_stats", "5.8", "d46edd671a14"),
