@@ -20,6 +20,7 @@ DIFFERENT = [
     "test_kernel_programs.py",
     "test_codegen_corpus_loads.py",
     "test_sideband.py",
+    "test_namesakes.py",
 ]
 OUTSIDE = {
     "test_cli_live.py", "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py",

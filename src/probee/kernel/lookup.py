@@ -25,8 +25,8 @@ class KernelLookup:
         return self._target
 
     def functions(self) -> Iterable[tuple[str, str]]:
-        """Return (name, module or "") of every traceable function."""
-        return self.target().traceable_functions()
+        """Return (name, module or "") of every traceable function, more than once where several are called the same."""
+        return self.target().every_function()
 
     def find_btf(self, kind: str, name: str) -> tuple[int, int]:
         """Return (type id, descriptor of its module's BTF or 0); see BtfFinder."""

@@ -8,6 +8,7 @@ named where it is needed, with what to do.  What a Target is, model/target.py sa
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 from probee.errors import ProbeeError
 from probee.formats.btf.reader import Btf
@@ -42,6 +43,7 @@ class LiveTarget(BtfBackedTarget):
         super().__init__(system.machine, system.release, has_btf=os.path.exists(f"{BTF_DIRECTORY}/{VMLINUX}"))
         self.kallsyms = Kallsyms()
         self._functions: list[tuple[str, str]] | None = None
+        self._repeated: list[tuple[str, str]] = []
         self._kconfig: dict[str, str] | None = None
 
     # -- BTF
@@ -95,10 +97,18 @@ class LiveTarget(BtfBackedTarget):
 
     def traceable_functions(self) -> Iterable[tuple[str, str]]:
         if self._functions is None:
-            lines = traceable.traceable_lines(tracefs_root(), self.kallsyms)
+            every = traceable.all_traceable_lines(tracefs_root(), self.kallsyms)
+            lines = list(dict.fromkeys(every))
+            if len(every) > len(lines):
+                self._repeated = traceable.split_lines([line for line, following in pairwise(every) if line == following])
             self._functions = traceable.split_lines(lines)
             self.record("functions", digest("\n".join(lines)))
         return self._functions
+
+    def every_function(self) -> Iterable[tuple[str, str]]:
+        """Return the traceable functions, those that share their name and module as often as there are of them."""
+        yield from self.traceable_functions()
+        yield from self._repeated
 
     def has_symbol(self, name: str) -> bool:
         found = self.kallsyms.has(name)

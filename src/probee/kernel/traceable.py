@@ -19,13 +19,21 @@ KPROBE_PMU = "/sys/bus/event_source/devices/kprobe"
 
 def traceable_lines(tracefs: str | None, kallsyms: Kallsyms) -> list[str]:
     """Return `NAME` or `NAME [MODULE]`, sorted, without repetition; empty when the kernel has no kprobes."""
+    return list(dict.fromkeys(all_traceable_lines(tracefs, kallsyms)))
+
+
+def all_traceable_lines(tracefs: str | None, kallsyms: Kallsyms) -> list[str]:
+    """Return such lines, sorted, one for each function: several functions may have one name."""
     if not isdir(KPROBE_PMU):
         return []
     text = read_text(f"{tracefs}/available_filter_functions") if tracefs else ""
-    found = set(text.splitlines()) if text else text_symbols(kallsyms)
-    found -= parse_blacklist(read_text(BLACKLIST))
+    refused = parse_blacklist(read_text(BLACKLIST))
     # A function that was discarded at link time has left a line behind.
-    return sorted(line for line in found if not line.startswith("__ftrace_invalid_address__"))
+    return sorted(
+        line
+        for line in (text.splitlines() if text else text_symbols(kallsyms))
+        if line not in refused and not line.startswith("__ftrace_invalid_address__")
+    )
 
 
 def split_lines(lines: list[str]) -> list[tuple[str, str]]:
@@ -38,13 +46,13 @@ def _split(line: str) -> tuple[str, str]:
     return name, module[1:-1]
 
 
-def text_symbols(kallsyms: Kallsyms) -> set[str]:
+def text_symbols(kallsyms: Kallsyms) -> list[str]:
     """Return the functions of kallsyms as such lines, without BPF programs and ftrace's trampolines."""
-    return {
+    return [
         f"{name} [{module}]" if module else name
         for name, letter, module in kallsyms.symbols()
         if letter in "tTwW" and module != "bpf" and not module.startswith("__builtin__")
-    }
+    ]
 
 
 def parse_blacklist(text: str) -> frozenset[str]:

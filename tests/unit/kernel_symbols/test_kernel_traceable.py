@@ -11,7 +11,7 @@ from probee.kernel import traceable
 from probee.kernel.btfcache import find_build_id
 from probee.kernel.symbols.kallsyms import Kallsyms
 from probee.kernel.target import _parse_config
-from probee.kernel.traceable import parse_blacklist, split_lines, traceable_lines
+from probee.kernel.traceable import all_traceable_lines, parse_blacklist, split_lines, traceable_lines
 
 
 @pytest.fixture
@@ -27,6 +27,13 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def functions(kernel: Path) -> list[tuple[str, str]]:
     return split_lines(traceable_lines(str(kernel), Kallsyms(str(kernel / "kallsyms"))))
+
+
+def test_functions_that_share_a_name_are_one_line_or_as_many_as_there_are(kernel: Path) -> None:
+    (kernel / "available_filter_functions").write_text("vfs_write\nvfs_read\nvfs_write\nvfs_write [mod]\n")
+    kallsyms = Kallsyms(str(kernel / "kallsyms"))
+    assert [line for line in traceable_lines(str(kernel), kallsyms) if "vfs_write" in line] == ["vfs_write", "vfs_write [mod]"]
+    assert all_traceable_lines(str(kernel), kallsyms).count("vfs_write") == 2
 
 
 def test_ftraces_list_has_modules_in_brackets(kernel: Path) -> None:

@@ -52,6 +52,12 @@ def test_a_name_of_a_module_is_found_after_those_of_the_kernel_or_by_module(symb
     assert symbols.modules_with("nothing") == ()
 
 
+def test_every_function_of_a_name_is_found(symbols: Kallsyms) -> None:
+    assert symbols.functions_named(["vfs_read", "jiffies", "nothing"]) == {
+        "vfs_read": [(0xFFFFFFFF81000200, ""), (0xFFFFFFFFC0200080, "demo_mod")]
+    }
+
+
 def test_an_address_resolves_to_the_symbol_below_it(symbols: Kallsyms) -> None:
     frame = symbols.resolve(0xFFFFFFFF81000245)
     assert (frame.symbol, frame.offset, frame.module) == ("vfs_read", 0x45, "")

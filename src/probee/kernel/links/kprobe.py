@@ -19,7 +19,7 @@ from probee.model.spec import AttachType, LinkSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     FunctionList = Callable[[], Iterable[tuple[str, str]]]
 
@@ -76,11 +76,29 @@ def _attach_one(spec: LinkSpec, program: Program, functions: FunctionList | None
         # Names with a module: Linux 6.7 (commit b022f0c7e404 "tracing/kprobes: Return EADDRNOTAVAIL when func matches several
         # symbols" and its follow-up 926fe783c8a6); kernels between it and its fix know only the bare name.
         result = _open(link, name, offset)
+    if result == -_EADDRNOTAVAIL:
+        result = _attach_namesakes(link, name, module, offset)
+    elif not result:
+        link.targets = 1
     if result < 0:
         link.close()
         raise _refusal(spec, -result, name, functions)
-    link.targets = 1
     return link
+
+
+def _attach_namesakes(link: Link, name: str, module: str, offset: int) -> int:
+    """Attach to each function of a name that several have; return 0, or -errno when none could be."""
+    from probee.kernel.links.namesake import addresses_of
+
+    failed = _EADDRNOTAVAIL
+    for address in addresses_of([name], module).get(name, ()):
+        result = _open(link, "", address + offset)
+        if result < 0:
+            failed = -result
+            link.skipped.append((f"{name} at {address:#x}", _cause(failed, name)))
+        else:
+            link.targets += 1
+    return 0 if link.targets else -failed
 
 
 def _attach_address(spec: LinkSpec, program: Program) -> Link:
@@ -145,6 +163,9 @@ def _qualified(name: str, module: str) -> str:
 def _attach_multi(spec: LinkSpec, program: Program, names: list[str], functions: FunctionList | None) -> Link:
     """Attach all names by one link; names that the kernel does not know are found and left out."""
     link = Link(spec, program)
+    names = _attach_shared(link, names, functions)
+    if not names:
+        return link
     result = _link(link, names)
     if result in (-_ESRCH, -EINVAL, -ENOENT) and len(names) > 1:
         names = _known(link, names, functions)
@@ -158,10 +179,35 @@ def _attach_multi(spec: LinkSpec, program: Program, names: list[str], functions:
     return link
 
 
-def _link(link: Link, names: list[str]) -> int:
-    """A session's program runs at entry and, if it returned 0 there, at return: Linux 6.10 (commit 535a3692ba72)."""
+def _attach_shared(link: Link, names: list[str], functions: FunctionList | None) -> list[str]:
+    """Attach by address to the functions whose names are not theirs alone; return the other names."""
+    if functions is None:
+        return names
+    from probee.kernel.links.namesake import addresses_of, shared_names
+
+    shared = shared_names(names, functions())
+    if not shared:
+        return names
+    found = addresses_of(shared, str(link.spec.parameters.get("module") or "").replace("*", ""))
+    waiting = [[address for name in shared for address in found.get(name, ())]]
+    while waiting:
+        part = waiting.pop()
+        result = _link(link, part) if part else 0
+        if result >= 0 and part:
+            link.own_bpf_link(result)
+            link.targets += len(part)
+        elif len(part) > 1:  # what kallsyms calls a function need not be one that can be traced
+            waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+    return [name for name in names if name not in found] if link.targets else names
+
+
+def _link(link: Link, functions: Sequence[str] | Sequence[int]) -> int:
+    """Attach by names or by addresses, all of them or none.
+
+    A session's program runs at entry and, if it returned 0 there, at return: Linux 6.10 (commit 535a3692ba72).
+    """
     on_return = link.spec.kind == "kretprobe"
-    return kprobe_multi_link(link.program.fd, names, on_return=on_return, attach_type=link.program.attach_type)
+    return kprobe_multi_link(link.program.fd, functions, on_return=on_return, attach_type=link.program.attach_type)
 
 
 def _known(link: Link, names: list[str], functions: FunctionList | None) -> list[str]:
@@ -223,7 +269,7 @@ _CAUSES = {
     EINVAL: "the kernel refuses a probe at {name}: it is on the kprobe blacklist, marked notrace, or not at its start",
     EBUSY: "{name} has another probe that cannot share its place",
     _EADDRINUSE: "the place in {name} is in use by something else that patches the kernel",
-    _EADDRNOTAVAIL: "{name} is the name of several functions, and the kernel does not say which is meant; name the module",
+    _EADDRNOTAVAIL: "{name} is the name of several functions, and the kernel hides where they are; name the module",
     _EILSEQ: "Possible attachment attempt in the middle of an instruction, try a different offset.",
     EOPNOTSUPP: "this kernel has no kprobes (CONFIG_KPROBE_EVENTS, or CONFIG_FPROBE for many at once); try `probee lab run`",
 }

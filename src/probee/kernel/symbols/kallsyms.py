@@ -20,7 +20,7 @@ from probee.model.value import Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PATH = "/proc/kallsyms"
 # No symbol of a kernel is this large: what lies further from its neighbour below has no name.
@@ -86,6 +86,17 @@ class Kallsyms:
             import errno
 
             raise PermissionMissing(errno.EPERM, f"read({self.path})", self._hidden())
+        return found
+
+    def functions_named(self, names: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+        """Return (address, module or "") of every function of each of these names; a kernel has several of some."""
+        wanted = {name.encode() for name in names}
+        found: dict[str, list[tuple[int, str]]] = {}
+        for _, lines in self._pieces():
+            for line in lines:
+                if line[19:-1].partition(b"\t")[0] in wanted and line[17:18] in b"tTwW":
+                    name, _, module = line[19:-1].decode().partition("\t")
+                    found.setdefault(name, []).append((int(line[:16], 16), module[1:-1]))
         return found
 
     def modules_with(self, name: str) -> tuple[str, ...]:

@@ -12,6 +12,10 @@ from struct import pack, pack_into
 from probee.kernel.syscalls.bpf import Command, bpf
 from probee.kernel.syscalls.libc import address_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 ITER = 28  # BPF_TRACE_ITER
 PERF_EVENT = 41  # BPF_PERF_EVENT
 KPROBE_MULTI = 42  # BPF_TRACE_KPROBE_MULTI
@@ -37,20 +41,22 @@ def perf_link(program_fd: int, event_fd: int, cookie: int = 0) -> int:
 
 
 def kprobe_multi_link(
-    program_fd: int, names: list[str], *, cookies: list[int] | None = None, on_return: bool = False,
+    program_fd: int, functions: Sequence[str] | Sequence[int], *, cookies: list[int] | None = None, on_return: bool = False,
     attach_type: int = KPROBE_MULTI,
 ) -> int:  # fmt: skip
-    """Attach a program to many functions at once by name; all of them exist or none is attached (-ESRCH).
+    """Attach a program to many functions at once, by name or by address; all of them exist or none is attached (-ESRCH).
 
     Linux 5.18 (commit 0dcac2725406 "bpf: Add multi kprobe link"), with CONFIG_FPROBE.
     """
-    encoded = [name.encode() for name in names]
+    addresses = [function for function in functions if isinstance(function, int)]
+    encoded = [function.encode() for function in functions if isinstance(function, str)]
     text = bytearray(b"\0".join(encoded) + b"\0")
     starts = accumulate([len(name) + 1 for name in encoded[:-1]], initial=address_of(text))
-    pointers = bytearray(pack(f"={len(names)}Q", *starts))
+    array = bytearray(pack(f"={len(functions)}Q", *(addresses or starts)))
     cookie_array = bytearray(pack(f"={len(cookies)}Q", *cookies) if cookies else b"")
     flags = _KPROBE_MULTI_RETURN if on_return else 0
-    rest = pack("=IIQQQ", flags, len(names), address_of(pointers), 0, address_of(cookie_array))
+    by_name, by_address = (0, address_of(array)) if addresses else (address_of(array), 0)
+    rest = pack("=IIQQQ", flags, len(functions), by_name, by_address, address_of(cookie_array))
     return link_create(program_fd, 0, attach_type, rest)
 
 
