@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from probee.bcc.constant import BPFProgType
 from probee.bcc.core import Core
-from probee.bcc.error import BccError
+from probee.bcc.error import BccError, because
 from probee.bcc.utils import as_bytes, as_text
 from probee.errors import ProbeeError
 from probee.model.spec import LinkSpec
@@ -45,10 +43,7 @@ class EventProbes(Core):
         try:
             link = attach_perf_event(spec, self.program_of(function), attribute=attribute, group_fd=group_fd)
         except ProbeeError as error:
-            sys.stderr.write(f"{error}\n")
-            failure = BccError(f"Failed to attach BPF to perf {'raw ' if attribute else ''}event")
-            failure.reason = error
-            raise failure from None
+            raise because(f"Failed to attach BPF to perf {'raw ' if attribute else ''}event", error) from None
         self.keep(link, "perf_event", event, name)
         opened = [descriptor.fd for descriptor in link.descriptors if descriptor not in link.bpf_links]
         first = parameters["cpu"] if parameters["cpu"] >= 0 else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from probee.bcc.constant import BPFProgType
 from probee.bcc.core import Core
-from probee.bcc.error import BccError
+from probee.bcc.error import BccError, because
 from probee.bcc.listing import get_kprobe_functions, get_tracepoints
 from probee.bcc.utils import as_bytes, as_text
 from probee.errors import ProbeeError
@@ -83,9 +83,7 @@ class KernelProbes(Core):
         try:
             link = self._attach(LinkSpec(kind, as_text(name), f"{kind}:{as_text(event)}", parameters), function)
         except ProbeeError as error:
-            failure = BccError(f"Failed to attach BPF program {name!r} to {kind} {event!r}, {_NOT_TRACEABLE}")
-            failure.reason = error
-            raise failure from None
+            raise because(f"Failed to attach BPF program {name!r} to {kind} {event!r}, {_NOT_TRACEABLE}", error) from None
         event_name = _event_name(b"p_" if kind == "kprobe" else b"r_", event)
         self.kprobe_fds.setdefault(event_name, {})[name] = self.keep(link, "kprobe", event_name, name)
         return self
@@ -153,9 +151,7 @@ class KernelProbes(Core):
         try:
             link = self._attach(spec, function)
         except ProbeeError as error:
-            failure = BccError(f"Failed to attach BPF program {name!r} to tracepoint {as_bytes(tp)!r}")
-            failure.reason = error
-            raise failure from None
+            raise because(f"Failed to attach BPF program {name!r} to tracepoint {as_bytes(tp)!r}", error) from None
         self.tracepoint_fds[as_bytes(tp)] = self.keep(link, "tracepoint", as_bytes(tp))
         return self
 
@@ -179,9 +175,7 @@ class KernelProbes(Core):
         try:
             link = self._attach(spec, function)
         except ProbeeError as error:
-            failure = BccError("Failed to attach BPF to raw tracepoint")
-            failure.reason = error
-            raise failure from None
+            raise because("Failed to attach BPF to raw tracepoint", error) from None
         self.raw_tracepoint_fds[as_bytes(tp)] = self.keep(link, "raw_tracepoint", as_bytes(tp))
         return self
 
@@ -248,9 +242,7 @@ class KernelProbes(Core):
         try:
             link = attach_tracing(LinkSpec("fentry", as_text(name), f"{kind}:{as_text(name)}", {}), self.program_of(function))
         except ProbeeError as error:
-            failure = BccError(f"Failed to attach BPF to {where}" if where else "Failed to attach LSM")
-            failure.reason = error
-            raise failure from None
+            raise because(f"Failed to attach BPF to {where}" if where else "Failed to attach LSM", error) from None
         opened[name] = self.keep(link, kind, name)
         return self
 

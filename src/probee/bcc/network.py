@@ -10,7 +10,7 @@ import os
 
 from probee.bcc.constant import Numbers
 from probee.bcc.core import Core, Function
-from probee.bcc.error import BccError
+from probee.bcc.error import BccError, because
 from probee.bcc.utils import as_bytes, as_text
 from probee.errors import AttachError, KernelError, ProbeeError
 from probee.model.spec import LinkSpec
@@ -120,6 +120,4 @@ def _program(fn: Function) -> Any:
 def _failure(message: str, error: ProbeeError) -> BccError:
     errno = getattr(error, "errno", 0)
     cause = os.strerror(errno) if isinstance(error, (KernelError, AttachError)) and errno else str(error)
-    failure = BccError(f"{message}: {cause}")
-    failure.reason = error
-    return failure
+    return because(f"{message}: {cause}", error)

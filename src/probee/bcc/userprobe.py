@@ -6,7 +6,7 @@ import os
 
 from probee.bcc.constant import BPFProgType
 from probee.bcc.core import Core
-from probee.bcc.error import BccError
+from probee.bcc.error import BccError, because
 from probee.bcc.listing import get_user_addresses, open_file
 from probee.bcc.utils import as_bytes, as_text
 from probee.errors import ProbeeError
@@ -69,9 +69,7 @@ class UserProbes(Core):
         try:
             link = attach(LinkSpec(kind, as_text(function_name), probe, parameters), self.program_of(function))
         except ProbeeError as error:
-            failure = BccError(f"Failed to attach BPF to {'uretprobe' if kind == 'uretprobe' else 'uprobe'}")
-            failure.reason = error
-            raise failure from None
+            raise because(f"Failed to attach BPF to {'uretprobe' if kind == 'uretprobe' else 'uprobe'}", error) from None
         event = self._get_uprobe_evname(b"r" if kind == "uretprobe" else b"p", path, offset, pid)
         self.uprobe_fds[event] = self.keep(link, "uprobe", event)
 
