@@ -1,0 +1,278 @@
+"""Programs of BCC's C that every supported kernel must take, one idiom each: name → text.  None is attached."""
+
+from __future__ import annotations
+
+PROGRAMS: dict[str, str] = {
+    "counts in a hash": """
+BPF_HASH(counts, u32);
+int f(struct pt_regs *ctx) {
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    counts.increment(pid);
+    counts.atomic_increment(pid, 2);
+    return 0;
+}""",
+    "entry and return share a hash": """
+struct key_t { u32 pid; char comm[TASK_COMM_LEN]; };
+BPF_HASH(start, u32, u64);
+BPF_HISTOGRAM(latency);
+BPF_HISTOGRAM(by_key, struct key_t);
+int entry(struct pt_regs *ctx) {
+    u32 pid = bpf_get_current_pid_tgid();
+    u64 now = bpf_ktime_get_ns();
+    start.update(&pid, &now);
+    return 0;
+}
+int leave(struct pt_regs *ctx) {
+    u32 pid = bpf_get_current_pid_tgid();
+    u64 *then = start.lookup(&pid);
+    if (then == 0) return 0;
+    u64 spent = bpf_ktime_get_ns() - *then;
+    start.delete(&pid);
+    latency.increment(bpf_log2l(spent / 1000));
+    struct key_t key = { .pid = pid };
+    bpf_get_current_comm(&key.comm, sizeof(key.comm));
+    by_key.increment(key);
+    return 0;
+}""",
+    "an event with fields of the kernel": """
+#include <linux/fs.h>
+struct event_t { u64 ts; u32 pid; u32 length; char name[32]; };
+BPF_PERF_OUTPUT(events);
+int f(struct pt_regs *ctx, struct file *file, char __user *buffer, size_t count) {
+    struct event_t event = {};
+    struct qstr name = file->f_path.dentry->d_name;
+    if (name.len == 0 || count < 10) return 0;
+    event.ts = bpf_ktime_get_ns();
+    event.pid = bpf_get_current_pid_tgid() >> 32;
+    event.length = name.len;
+    bpf_probe_read_kernel(&event.name, sizeof(event.name), (void *)name.name);
+    events.perf_submit(ctx, &event, sizeof(event));
+    return 0;
+}""",
+    "pointers out of a map": """
+BPF_HASH(sockets, u32, struct sock *);
+int entry(struct pt_regs *ctx, struct sock *sk) {
+    u32 pid = bpf_get_current_pid_tgid();
+    sockets.update(&pid, &sk);
+    return 0;
+}
+int leave(struct pt_regs *ctx) {
+    u32 pid = bpf_get_current_pid_tgid();
+    struct sock **found = sockets.lookup(&pid);
+    if (!found) return 0;
+    struct sock *sk = *found;
+    return sk->__sk_common.skc_dport + sk->sk_family;
+}""",
+    "static functions": """
+static u64 walk(struct task_struct *task, int depth) {
+    struct task_struct *parent = task->real_parent;
+    return depth > 0 ? parent->pid : task->pid;
+}
+static int both(struct task_struct *task, u64 *sum) {
+    *sum += walk(task, 0);
+    *sum += walk(task, 1);
+    return *sum > 10;
+}
+int f(struct pt_regs *ctx) {
+    u64 sum = 0;
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    if (both(task, &sum)) return sum;
+    return 0;
+}""",
+    "goto and switch": """
+BPF_ARRAY(seen, u64, 16);
+int f(struct pt_regs *ctx, int kind) {
+    int slot = 0;
+    switch (kind) {
+    case 1: slot = 3; break;
+    case 2: slot = 4;
+    case 3: slot += 1; break;
+    case 7: case 8: case 9: slot = 9; goto count;
+    default: goto out;
+    }
+count:
+    seen.increment(slot);
+out:
+    return 0;
+}""",
+    "loops": """
+BPF_HASH(words, u64);
+int f(struct pt_regs *ctx, char *text) {
+    char buffer[32] = {};
+    u64 hash = 5381;
+    bpf_probe_read_kernel(buffer, sizeof(buffer), text);
+    #pragma unroll
+    for (int i = 0; i < 32; i++) {
+        if (buffer[i] == 0) break;
+        hash = hash * 33 + buffer[i];
+    }
+    words.increment(hash);
+    return 0;
+}""",
+    "records too large for the stack": """
+struct event_t { u64 ts; char data[400]; char more[200]; };
+BPF_PERF_OUTPUT(events);
+BPF_PERCPU_ARRAY(scratch, struct event_t, 1);
+int f(struct pt_regs *ctx, char *text) {
+    int zero = 0;
+    struct event_t *event = scratch.lookup(&zero);
+    if (!event) return 0;
+    event->ts = bpf_ktime_get_ns();
+    bpf_probe_read_kernel(event->data, sizeof(event->data), text);
+    bpf_probe_read_kernel_str(&event->more, sizeof(event->more), text + 8);
+    events.perf_submit(ctx, event, sizeof(*event));
+    return 0;
+}
+int g(struct pt_regs *ctx, char *text) {
+    struct event_t event = {};
+    bpf_probe_read_kernel(&event.data, sizeof(event.data), text);
+    events.perf_submit(ctx, &event, sizeof(event));
+    return 0;
+}""",
+    "a length that varies": """
+BPF_PERF_OUTPUT(events);
+struct event_t { u32 length; u8 data[256]; };
+BPF_PERCPU_ARRAY(scratch, struct event_t, 1);
+int f(struct pt_regs *ctx, char *text, u32 length) {
+    u32 zero = 0;
+    struct event_t *event = scratch.lookup(&zero);
+    if (!event) return 0;
+    u32 size = length > 255 ? 255 : length;
+    event->length = size;
+    bpf_probe_read_kernel(event->data, size & 255, text);
+    events.perf_submit(ctx, event, 4 + (size & 255));
+    return 0;
+}""",
+    "a reserved record": """
+struct event_t { u64 ts; u32 pid; };
+BPF_RINGBUF_OUTPUT(ring, 8);
+int f(struct pt_regs *ctx) {
+    struct event_t *event = ring.ringbuf_reserve(sizeof(struct event_t));
+    if (!event) return 1;
+    event->ts = bpf_ktime_get_ns();
+    event->pid = bpf_get_current_pid_tgid();
+    if (event->pid == 1) { ring.ringbuf_discard(event, 0); return 0; }
+    ring.ringbuf_submit(event, 0);
+    struct event_t other = {};
+    ring.ringbuf_output(&other, sizeof(other), 0);
+    return 0;
+}""",
+    "stack traces": """
+struct key_t { int user; int kernel; };
+BPF_STACK_TRACE(stacks, 1024);
+BPF_HASH(counts, struct key_t);
+int f(struct pt_regs *ctx) {
+    struct key_t key = {};
+    key.user = stacks.get_stackid(ctx, BPF_F_USER_STACK);
+    key.kernel = stacks.get_stackid(ctx, 0);
+    counts.increment(key);
+    return 0;
+}""",
+    "tail calls": """
+BPF_PROG_ARRAY(jumps, 4);
+int f(struct pt_regs *ctx) {
+    jumps.call(ctx, 2);
+    return 1;
+}""",
+    "system calls": """
+BPF_HASH(names, u32, u64);
+int syscall__openat(struct pt_regs *ctx, int directory, const char __user *name, int flags, int mode) {
+    u32 key = flags & 3;
+    u64 value = (u64)name + mode;
+    names.update(&key, &value);
+    return 0;
+}""",
+    "wide integers and addresses": """
+struct flow_t { unsigned __int128 source; unsigned __int128 target; u16 port; };
+BPF_HASH(flows, struct flow_t);
+int f(struct pt_regs *ctx, struct sock *sk) {
+    struct flow_t flow = {};
+    if (sk->__sk_common.skc_family != AF_INET6) return 0;
+    bpf_probe_read_kernel(&flow.source, sizeof(flow.source), sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+    bpf_probe_read_kernel(&flow.target, sizeof(flow.target), sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32);
+    flow.port = ntohs(sk->__sk_common.skc_dport);
+    if (flow.source == 0 || flow.source == flow.target) return 0;
+    flows.increment(flow);
+    return 0;
+}""",
+    "packets at XDP": """
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+BPF_PERCPU_ARRAY(protocols, long, 256);
+static inline int ipv4(void *data, u64 offset, void *end) {
+    struct iphdr *header = data + offset;
+    if ((void *)&header[1] > end) return 0;
+    return header->protocol;
+}
+int f(struct xdp_md *ctx) {
+    void *end = (void *)(long)ctx->data_end;
+    void *data = (void *)(long)ctx->data;
+    struct ethhdr *eth = data;
+    u64 offset = sizeof(*eth);
+    u32 index = 0;
+    if (data + offset > end) return XDP_PASS;
+    if (eth->h_proto == htons(ETH_P_IP)) index = ipv4(data, offset, end);
+    long *value = protocols.lookup(&index);
+    if (value) *value += 1;
+    return index == IPPROTO_ICMP ? XDP_DROP : XDP_PASS;
+}""",
+    "packets by a cursor": """
+#include <bcc/proto.h>
+BPF_HASH(ports, u16);
+int f(struct __sk_buff *skb) {
+    u8 *cursor = 0;
+    struct ethernet_t *ethernet = cursor_advance(cursor, sizeof(*ethernet));
+    if (ethernet->type != 0x0800) return 0;
+    struct ip_t *ip = cursor_advance(cursor, sizeof(*ip));
+    if (ip->nextp != 17 || ip->hlen < 5) return 0;
+    struct udp_t *udp = cursor_advance(cursor, sizeof(*udp));
+    ports.increment(udp->dport);
+    return load_byte(skb, 14);
+}""",
+    "samples": """
+BPF_HASH(counts, u64);
+BPF_STACK_TRACE(stacks, 128);
+int f(struct bpf_perf_event_data *ctx) {
+    u64 ip = PT_REGS_IP(&ctx->regs);
+    counts.increment(ip, ctx->sample_period);
+    return stacks.get_stackid(&ctx->regs, 0) < 0;
+}""",
+    "raw tracepoints": """
+BPF_HASH(switches, u32);
+RAW_TRACEPOINT_PROBE(sched_switch) {
+    struct task_struct *previous = (struct task_struct *)ctx->args[1];
+    struct task_struct *next = (struct task_struct *)ctx->args[2];
+    u32 pid = previous->pid, other = next->pid;
+    switches.increment(pid);
+    switches.increment(other);
+    return 0;
+}""",
+    "a state that is not known beforehand": """
+BPF_HASH(table, u32, u64);
+int f(struct pt_regs *ctx) {
+    u32 key = 1;
+    u64 zero = 0, *value = table.lookup(&key);
+    if (!value) {
+        table.update(&key, &zero);
+        value = table.lookup(&key);
+        if (!value) return 0;
+    }
+    __sync_fetch_and_add(value, 5);
+    u64 *again = table.lookup_or_try_init(&key, &zero);
+    if (again) (*again)++;
+    u64 *third = table.lookup_or_init(&key, &zero);
+    *third = 7;
+    return 0;
+}""",
+    "what was printed": """
+int f(struct pt_regs *ctx, struct file *file) {
+    char text[] = "read";
+    bpf_trace_printk("%s of %d\\n", text, file->f_flags);
+    return 0;
+}""",
+    "a program's own struct instead of the kernel's": """
+struct mount { u64 before; struct file *file; };
+int f(struct pt_regs *ctx, struct mount *mount) {
+    return mount->file->f_flags;
+}""",
+}

@@ -1,0 +1,50 @@
+"""What programs of BCC's C become, the kernel's verifier takes: on every kernel of the lab, and on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from c_corpus import PROGRAMS
+from probee.compiler.compile import compile_c
+from probee.kernel.maps.create import create_all
+from probee.kernel.programs.load import load
+from probee.kernel.syscalls.btf import btf_load
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.target import LiveTarget
+from probee.model.spec import MapSpec, MapType, ObjectSpec
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[LiveTarget]:
+    yield LiveTarget()
+
+
+def sized(spec: MapSpec) -> MapSpec:
+    """Return a perf buffer's spec with room for this machine's CPUs."""
+    if spec.type == MapType.PERF_EVENT_ARRAY and not spec.max_entries:
+        return MapSpec(spec.name, spec.type, spec.key_size, spec.value_size, 8)
+    return spec
+
+
+def load_all(spec: ObjectSpec) -> None:
+    """Load every program of an object, and let them go again."""
+    maps = create_all(tuple(sized(each) for each in spec.maps))
+    btf = Descriptor(btf_load(spec.btf), "types of the program")
+    try:
+        for program in spec.programs:
+            load(program, spec, maps, btf_fd=btf.fd).close()
+    finally:
+        btf.close()
+        for live in maps.values():
+            live.close()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_verifier_takes_it(name: str, target: LiveTarget) -> None:
+    spec = compile_c(PROGRAMS[name], target)
+    assert spec.programs
+    load_all(spec)
