@@ -1,0 +1,41 @@
+"""Loops over ranges in the kernel: what the verifier makes of their counts."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+
+import pytest
+
+from probee.compiler.compile import compile
+from probee.kernel.features import feature
+from probee.kernel.target import LiveTarget
+from probee.outputs.text import TextOutput
+from probee.runtime.session import Session
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="loading programs needs root"),
+]
+
+
+def output(script: str) -> str:
+    out = BytesIO()
+    with Session(compile(script, LiveTarget())) as session:
+        writer = TextOutput(out, BytesIO(), session.source)
+        for batch in session.batches():
+            writer.write(batch)
+        writer.close()
+    return out.getvalue().decode().strip()
+
+
+RANGES = [("cpu", "0", 0), ("cpu - cpu", "3", 3), ("cpu + 5", "cpu", 0), ("-2", "cpu * 0 + 2", 4)]
+
+
+@pytest.mark.parametrize(("start", "end", "turns"), RANGES)
+def test_a_loop_runs_as_often_as_its_range_says(start: str, end: str, turns: int) -> None:
+    """The first one the verifier knows to run never: its body must not stay behind without code."""
+    if not feature.has("bpf_loop"):
+        pytest.skip("this kernel lacks bpf_loop")
+    loop = f"for ($i : (int64)({start})..(int64)({end})) {{ $n++; @x = $n; }}"
+    assert output(f'begin {{ $n = 0; {loop} printf("%d\\n", $n); clear(@x); exit(); }}') == str(turns)
