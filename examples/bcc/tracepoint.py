@@ -27,6 +27,8 @@ from bcc.tcp import state2str
 HEAD = r"""
 #include <uapi/linux/ptrace.h>
 #include <linux/sched.h>
+#include <linux/in.h>
+#include <linux/skbuff.h>
 
 #define DEVICE_SIZE 16
 
@@ -49,7 +51,8 @@ struct event_t {
     char command[TASK_COMM_LEN];
 };
 
-BPF_PERF_OUTPUT(events);
+BPF_RINGBUF_OUTPUT(events, 256);  // pages; all CPUs share it, so events come in order
+BPF_ARRAY(lost, u64, 1);
 
 static inline void begin(struct event_t *event, u32 kind)
 {
@@ -66,7 +69,7 @@ TRACEPOINT_PROBE(net, %s)
     begin(&event, %s);
     event.length = args->len;
     TP_DATA_LOC_READ_STR(&event.device, name, sizeof(event.device));
-    events.perf_submit(args, &event, sizeof(event));
+    SEND;
     return 0;
 }
 """
@@ -84,7 +87,7 @@ TRACEPOINT_PROBE(sock, inet_sock_set_state)
     event.target_port = args->dport;
     __builtin_memcpy(event.source, args->saddr_v6, sizeof(event.source));
     __builtin_memcpy(event.target, args->daddr_v6, sizeof(event.target));
-    events.perf_submit(args, &event, sizeof(event));
+    SEND;
     return 0;
 }
 """
@@ -99,7 +102,7 @@ TRACEPOINT_PROBE(tcp, tcp_retransmit_skb)
     event.target_port = args->dport;
     __builtin_memcpy(event.source, args->saddr_v6, sizeof(event.source));
     __builtin_memcpy(event.target, args->daddr_v6, sizeof(event.target));
-    events.perf_submit(args, &event, sizeof(event));
+    SEND;
     return 0;
 }
 """
@@ -112,7 +115,7 @@ TRACEPOINT_PROBE(skb, kfree_skb)
     event.protocol = args->protocol;
     event.location = (u64)args->location;
     REASON
-    events.perf_submit(args, &event, sizeof(event));
+    SEND;
     return 0;
 }
 """
@@ -124,6 +127,7 @@ PROBES = {
     "drop": DROP,
 }
 KINDS = list(PROBES)
+SEND = "if (events.ringbuf_output(&event, sizeof(event), 0)) lost.atomic_increment(0)"
 PROTOCOLS = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP"}
 
 
@@ -183,10 +187,11 @@ def describe(bpf, event, names):
 def main():
     options = arguments()
     told = "event.reason = args->reason;" if has_reason() else ""
-    bpf = BPF(text=HEAD + "".join(PROBES[kind] for kind in options.events).replace("REASON", told))
+    probes = "".join(PROBES[kind] for kind in options.events)
+    bpf = BPF(text=HEAD + probes.replace("REASON", told).replace("SEND", SEND))
     names = reasons()
 
-    def show(cpu, data, size):
+    def show(context, data, size):
         event = bpf["events"].event(data)
         packet = event.kind <= KINDS.index("in")
         if packet and options.device and event.device.decode() != options.device:
@@ -194,13 +199,15 @@ def main():
         who = f"{event.command.decode('utf-8', 'replace'):<16} {event.pid:<8}"
         print(f"{time.strftime('%H:%M:%S')} {KINDS[event.kind]:<10} {who} {describe(bpf, event, names)}", flush=True)
 
-    def lost(count):
-        print(f"lost {count} events", file=sys.stderr, flush=True)
-
-    bpf["events"].open_perf_buffer(show, page_cnt=64, lost_cb=lost)
+    bpf["events"].open_ring_buffer(show)
     print(f"{'TIME':<8} {'EVENT':<10} {'COMM':<16} {'PID':<8} WHAT", flush=True)
+    lost = 0
     while True:
-        bpf.perf_buffer_poll()
+        bpf.ring_buffer_poll(500)
+        count = bpf["lost"][0].value
+        if count > lost:
+            print(f"lost {count - lost} events", file=sys.stderr, flush=True)
+        lost = count
 
 
 if __name__ == "__main__":

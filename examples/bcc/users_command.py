@@ -26,7 +26,7 @@ struct command_t {
     char line[LINE_SIZE];
 };
 
-BPF_PERF_OUTPUT(commands);
+BPF_RINGBUF_OUTPUT(commands, 16);  // pages; all CPUs share it, so lines come in the order of typing
 
 int on_readline_return(struct pt_regs *ctx)
 {
@@ -40,7 +40,7 @@ int on_readline_return(struct pt_regs *ctx)
         return 0;
     command.pid = bpf_get_current_pid_tgid() >> 32;
     bpf_probe_read_user_str(command.line, sizeof(command.line), line);
-    commands.perf_submit(ctx, &command, sizeof(command));
+    commands.ringbuf_output(&command, sizeof(command), 0);
     return 0;
 }
 """
@@ -80,15 +80,15 @@ def main():
     bpf = BPF(text=program)
     bpf.attach_uretprobe(name=options.shell, sym="readline", fn_name="on_readline_return")
 
-    def show(cpu, data, size):
+    def show(context, data, size):
         command = bpf["commands"].event(data)
         line = command.line.decode("utf-8", "replace")
         print(f"{time.strftime('%H:%M:%S'):<9} {name_of(command.uid):<16} {command.pid:<8} {line}", flush=True)
 
-    bpf["commands"].open_perf_buffer(show)
+    bpf["commands"].open_ring_buffer(show)
     print(f"{'TIME':<9} {'USER':<16} {'PID':<8} COMMAND", flush=True)
     while True:
-        bpf.perf_buffer_poll()
+        bpf.ring_buffer_poll()
 
 
 if __name__ == "__main__":
