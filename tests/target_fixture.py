@@ -50,6 +50,13 @@ enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_W
 enum migrate_mode { MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT, MIGRATE_SYNC };
 enum skb_drop_reason { SKB_NOT_DROPPED_YET, SKB_CONSUMED, SKB_DROP_REASON_NOT_SPECIFIED, SKB_DROP_REASON_NO_SOCKET };
 enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
+enum xdp_action { XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT };
+struct xdp_md { __u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex; };
+struct ethhdr { unsigned char h_dest[6], h_source[6]; __be16 h_proto; };
+struct iphdr { __u8 ihl:4, version:4; __u8 tos; __be16 tot_len, id, frag_off; __u8 ttl, protocol; __u16 check;
+    __be32 saddr, daddr; };
+struct bpf_raw_tracepoint_args { __u64 args[0]; };
+struct bpf_perf_event_data { struct pt_regs regs; __u64 sample_period, addr; };
 enum signed_example { EXAMPLE_NEGATIVE = -1, EXAMPLE_ZERO, EXAMPLE_HIGH = 1000 };
 
 struct kref { struct refcount_struct refcount; };

@@ -1,0 +1,253 @@
+"""Lowering: what programs of C compute, where they read, and what they are refused for; run by the instruction interpreter."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from c_corpus import PROGRAMS
+from c_harness import CRun, registers, run_c
+from probee.compiler.compile import compile_c
+from probee.errors import CompileError
+from probee.model.spec import AttachType, MapType, ProgramType
+from script_harness import shared_target
+from target_fixture import offset_of
+
+TASK, PARENT, FILE, INODE = (number << 32 for number in range(0x10, 0x14))
+
+
+@pytest.fixture(autouse=True)
+def verified(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Judge the IR after every pass."""
+    monkeypatch.setenv("PROBEE_VERIFY_IR", "1")
+    yield
+
+
+def refused(text: str) -> str:
+    """Return the message of a program that is refused, as it is shown."""
+    with pytest.raises(CompileError) as caught:
+        compile_c(text, shared_target(), {})
+    return caught.value.report()
+
+
+# -- values
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return a + b;", 12),
+        ("return a > b ? a : b;", 7),
+        ("s32 x = -7; return x / 2;", (1 << 64) - 3),
+        ("u8 x = 250; x += 10; return x;", 4),
+        ("return (s8)200;", (1 << 64) - 56),
+        ("u32 x = a; return x << 31 >> 31;", 1),
+        ("return !a || (b && 0);", 0),
+        ("return a ?: b;", 7),
+        ("u64 x = 0; for (int i = 0; i < 5; i++) { if (i == 3) continue; x += i; } return x;", 7),
+        ("u64 x = 3; while (x < 100) x *= 2; return x;", 192),
+        ("u64 x = 0; do x++; while (x < 3); return x;", 3),
+        ("u64 x = 0; again: x++; if (x < 4) goto again; return x;", 4),
+        ("switch (a) { case 1: return 10; case 5 ... 8: return 20; default: return 30; }", 20),
+        ("char s[] = \"abc\"; return s[1] + sizeof(s);", 102),
+        ("int t[3] = { 1, 2 }; return t[a - 6] + t[2];", 2),
+        ("struct { u8 a; u32 b; } x = { .b = 9 }; return x.b + sizeof(x);", 17),
+        ("struct { u32 a; } x = { 3 }, y; y = x; return y.a;", 3),
+        ("return ({ u64 x = a; x * 2; });", 14),
+        ("return sizeof(struct task_struct *) + sizeof(u16[3]);", 14),
+        ("return __builtin_bswap32(0x01020304) + ntohs(0x0102);", 0x04030201 + 0x0201),
+        ("u64 x[2] = { 1, 2 }, y[2]; __builtin_memcpy(y, x, sizeof(y)); return y[1];", 2),
+        ("u8 x[5]; __builtin_memset(x, 3, 5); return x[4] + __builtin_memcmp(x, \"\\3\\3\", 2);", 3),
+        ("unsigned __int128 x = 5; return x == 5 && x != 6;", 1),
+        ("return 3000000.0 > a;", 1),
+    ],
+)
+def test_a_function_returns_what_c_says(body: str, expected: int) -> None:
+    assert run_c(body, 7, 5) == expected
+
+
+def test_what_an_initialiser_leaves_out_is_zero_padding_included() -> None:
+    text = """
+    struct key_t { u8 small; u64 wide; };
+    BPF_HASH(keys, struct key_t);
+    int f(struct pt_regs *ctx) { struct key_t key = { .small = 1 }; keys.increment(key); return 0; }
+    """
+    run = CRun(text)
+    run.call("f")
+    assert list(run.entries("keys")) == [struct.pack("<B7xQ", 1, 0)]
+
+
+def test_a_static_local_keeps_its_value_between_runs() -> None:
+    run = CRun("int f(struct pt_regs *ctx) { static u64 n; return ++n; }")
+    assert [run.call("f") for _ in range(3)] == [1, 2, 3]
+
+
+# -- where pointers point to
+
+
+def kernel_memory() -> dict[int, bytes]:
+    """A task with pid 41 whose parent has pid 42."""
+    size = 4096
+    task, parent = bytearray(size), bytearray(size)
+    for memory, pid in ((task, 41), (parent, 42)):
+        struct.pack_into("<i", memory, offset_of(shared_target(), "task_struct", "pid"), pid)
+    struct.pack_into("<Q", task, offset_of(shared_target(), "task_struct", "real_parent"), PARENT)
+    return {TASK: bytes(task), PARENT: bytes(parent)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return task->real_parent->pid;",
+        "return (*task->real_parent).pid;",
+        "struct task_struct *p = task->real_parent; return p->pid;",
+        "struct task_struct **p = &task; return (*p)->real_parent->pid;",
+        "struct { struct task_struct *held; } x = { task }, *y = &x; return y->held->real_parent->pid;",
+        "return parent_of(task)->pid;",
+        "u64 address = (u64)task->real_parent; return ((struct task_struct *)address)->pid;",
+        "int pid; bpf_probe_read_kernel(&pid, sizeof(pid), &task->real_parent->pid); return pid;",
+        "return task[0].real_parent[0].pid;",
+    ],
+)
+def test_what_a_probe_was_given_is_read_from_the_kernel(body: str) -> None:
+    before = "static struct task_struct *parent_of(struct task_struct *t) { return t->real_parent; }"
+    text = f"{before}\nint f(struct pt_regs *ctx, struct task_struct *task) {{ {body} }}"
+    assert CRun(text, kernel=kernel_memory()).call("f", TASK) == 42
+
+
+def test_a_pointer_that_went_through_a_map_is_read_from_the_kernel() -> None:
+    text = """
+    BPF_HASH(tasks, u32, struct task_struct *);
+    int enter(struct pt_regs *ctx, struct task_struct *task) { u32 key = 1; tasks.update(&key, &task); return 0; }
+    int leave(struct pt_regs *ctx) {
+        u32 key = 1;
+        struct task_struct **found = tasks.lookup(&key);
+        return found ? (*found)->pid : 0;
+    }
+    """
+    run = CRun(text, kernel=kernel_memory())
+    assert run.call("leave") == 0
+    run.call("enter", TASK)
+    assert run.call("leave") == 41
+
+
+def test_a_variable_that_gets_another_kind_of_pointer_later_is_read_as_both_allow() -> None:
+    text = """
+    BPF_ARRAY(table, u64, 1);
+    int f(struct pt_regs *ctx, u64 *other) {
+        u32 zero = 0;
+        u64 sum = 0, *p = table.lookup(&zero);
+        for (int i = 0; i < 2; i++) { if (p) sum += *p; p = other; }
+        return sum;
+    }
+    """
+    run = CRun(text, kernel={TASK: struct.pack("<Q", 5)})
+    assert run.call("f", TASK) == 5
+
+
+def test_packet_headers_are_loaded_from_the_packet() -> None:
+    run = CRun(PROGRAMS["packets at XDP"])
+    packet = bytearray(bytes(12) + b"\x08\x00" + bytes(9) + bytes([1]) + bytes(10))
+    assert run.call("f", context=bytes(24), packet=packet) == 1  # XDP_DROP
+    assert run.call("f", context=bytes(24), packet=bytearray(10)) == 2  # XDP_PASS
+    assert run.entries("protocols")[struct.pack("<I", 1)][:8] == struct.pack("<q", 1)
+
+
+def test_pointers_into_the_packet_and_the_kernel_do_not_mix() -> None:
+    text = """
+    int f(struct xdp_md *ctx) {
+        void *data = (void *)(long)ctx->data;
+        if (ctx->rx_queue_index) data = (void *)bpf_get_current_task();
+        return data != 0;
+    }"""
+    assert "points to the packet in one place and to kernel memory in another" in refused(text)
+
+
+# -- programs
+
+
+def test_functions_become_programs_by_their_context() -> None:
+    text = """
+    int a(struct pt_regs *ctx) { return 0; }
+    int b(struct xdp_md *ctx) { return 0; }
+    int c(struct __sk_buff *skb) { return 0; }
+    int d(struct bpf_perf_event_data *ctx) { return 0; }
+    RAW_TRACEPOINT_PROBE(sched_switch) { return 0; }
+    KFUNC_PROBE(vfs_read, struct file *file) { return 0; }
+    static int helper(void) { return 1; }
+    """
+    spec = compile_c(text, shared_target(), {})
+    found = {program.name: (program.type, program.attach_type, program.attach_target) for program in spec.programs}
+    assert found == {
+        "a": (ProgramType.KPROBE, 0, ""),
+        "b": (ProgramType.XDP, 0, ""),
+        "c": (ProgramType.SOCKET_FILTER, 0, ""),
+        "d": (ProgramType.PERF_EVENT, 0, ""),
+        "raw_tracepoint__sched_switch": (ProgramType.RAW_TRACEPOINT, 0, ""),
+        "kfunc__vmlinux__vfs_read": (ProgramType.TRACING, AttachType.TRACE_FENTRY, "vfs_read"),
+    }
+
+
+def test_maps_have_the_types_and_sizes_of_their_declarations() -> None:
+    text = """
+    struct key_t { u32 a; char b[12]; };
+    BPF_HASH(one, struct key_t, u32, 7);
+    BPF_HISTOGRAM(two);
+    BPF_PERF_OUTPUT(three);
+    BPF_RINGBUF_OUTPUT(four, 4);
+    """
+    found = {spec.name: (spec.type, spec.key_size, spec.value_size, spec.max_entries) for spec in
+             compile_c(text, shared_target(), {}).maps}  # fmt: skip
+    assert found == {
+        "one": (MapType.HASH, 16, 4, 7),
+        "two": (MapType.ARRAY, 4, 8, 64),
+        "three": (MapType.PERF_EVENT_ARRAY, 4, 4, 0),
+        "four": (MapType.RINGBUF, 0, 0, 4 * 4096),
+    }
+
+
+def test_arguments_of_system_calls_come_from_the_inner_registers() -> None:
+    inner = bytearray(registers(3, 4, 5, 99))
+    struct.pack_into("<Q", inner, 56, 6)  # r10, where the fourth argument is
+    text = "u64 syscall__call(struct pt_regs *ctx, int a, u64 b, u64 c, u64 d) { return a + b * 10 + c * 100 + d * 1000; }"
+    assert CRun(text, kernel={TASK: bytes(inner)}).call("syscall__call", TASK) == 6543
+
+
+# -- warnings and errors
+
+
+def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
+    spec = compile_c('int f(struct pt_regs *ctx) { bpf_trace_printk("%f %s %s", 1); return 0; }', shared_target(), {})
+    assert "only %d %u %x %ld" in spec.warnings[0] and "cannot use several %s" in spec.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "message"),
+    [
+        ("return tsk;", "1:43-46", "'tsk' is not declared"),
+        ("return task->pidd;", "1:49-53", "'struct task_struct' has no member 'pidd'"),
+        ("return bpf_get_current_pid_tgi();", "1:43-66", "there is no helper 'bpf_get_current_pid_tgi'"),
+        ("return bpf_ktime_get_ns(1);", "1:43-", "bpf_ktime_get_ns() takes 0 arguments, not 1"),
+        ("task->pid = 1; return 0;", "1:36-", "kernel memory cannot be written by a BPF program"),
+        ("return task.pid;", "1:", "has no members: use '->'"),
+        ("double x = 1; return x;", "1:", "floating"),
+        ("goto nowhere; return 0;", "1:", "there is no label 'nowhere'"),
+        ("int t[2]; return t[5];", "1:", "index 5 is outside the array"),
+        ("break;", "1:36", "break outside of a loop or switch"),
+        ("f(ctx, 0); return 0;", "1:", "'f' is a program: it cannot be called"),
+        ("return task + task;", "1:", "two pointers cannot be added"),
+    ],
+)
+def test_a_mistake_is_shown_in_its_place(body: str, place: str, message: str) -> None:
+    text = f"int f(struct pt_regs *ctx, struct task_struct *task) {{ {body} }}"
+    column = len("int f(struct pt_regs *ctx, struct task_struct *task) { ") - 35
+    report = refused(text)
+    assert message in report
+    assert column and place[:2] in report
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_of_the_corpus_is_legal_after_each_pass(name: str) -> None:
+    assert compile_c(PROGRAMS[name], shared_target(), {}).programs
