@@ -65,11 +65,11 @@ class USDTProbeArgument:
 class USDTProbeLocation:
     """One place of a probe; `address` is the linker's."""
 
-    def __init__(self, probe: USDTProbe, index: int, note: Note) -> None:
+    def __init__(self, probe: USDTProbe, index: int, path: str, note: Note) -> None:
         self.probe = probe
         self.index = index
         self.address = note.address
-        self.bin_path = probe.bin_path
+        self.bin_path = os.fsencode(path)
         self._note = note
 
     @property
@@ -94,13 +94,14 @@ class USDTProbeLocation:
 
 
 class USDTProbe:
-    """A probe of a file, with all its places."""
+    """A probe with all its places, which may be in several files; `bin_path` and `semaphore` are the first place's."""
 
-    def __init__(self, path: str, notes: list[Note]) -> None:
-        self.provider = notes[0].provider.encode()
-        self.name = notes[0].name.encode()
+    def __init__(self, notes: list[tuple[str, Note]]) -> None:
+        path, first = notes[0]
+        self.provider = first.provider.encode()
+        self.name = first.name.encode()
         self.bin_path = os.fsencode(path)
-        self.semaphore = notes[0].semaphore
+        self.semaphore = first.semaphore
         self.num_locations = len(notes)
         self.function = ""  # what it is attached to when the program is loaded
         self._notes = notes
@@ -110,9 +111,9 @@ class USDTProbe:
         return self.get_location(0).num_arguments
 
     @property
-    def places(self) -> list[UsdtPlace]:
-        """The places as the compiler and the kernel want them."""
-        return [_place(note) for note in self._notes if note.offset is not None]
+    def places(self) -> list[tuple[str, UsdtPlace]]:
+        """The places, (file, place), as the compiler and the kernel want them."""
+        return [(path, _place(note)) for path, note in self._notes if note.offset is not None]
 
     def short_name(self) -> str:
         return f"{self.provider.decode()}:{self.name.decode()}"
@@ -121,7 +122,7 @@ class USDTProbe:
         """Return one of the probe's places."""
         if not 0 <= index < self.num_locations:
             raise USDTException(f"error retrieving probe location {index}")
-        return USDTProbeLocation(self, index, self._notes[index])
+        return USDTProbeLocation(self, index, *self._notes[index])
 
     def __str__(self) -> str:
         return f"{self.short_name()} [sema 0x{self.semaphore:x}]"
@@ -140,7 +141,11 @@ class USDT:
         self.path = as_text(path)
         if self.pid == -1 and not path:
             raise USDTException("either a pid or a binary path must be specified")
-        self._probes = [probe for file in self._files() for probe in _probes_of(file)]
+        grouped: dict[tuple[str, str], list[tuple[str, Note]]] = {}
+        for file in self._files():
+            for note in _notes_of(file):
+                grouped.setdefault((note.provider, note.name), []).append((file, note))
+        self._probes = [USDTProbe(notes) for notes in grouped.values()]
 
     def _files(self) -> list[str]:
         from probee.bcc.listing import find_file
@@ -199,7 +204,7 @@ class USDT:
     def enumerate_active_probes(self) -> list[tuple[bytes, bytes, int, int]]:
         """Return (path, function, address, pid) of each place of the probes that are enabled."""
         return [
-            (probe.bin_path, probe.function.encode(), probe.get_location(number).address, self.pid)
+            (probe.get_location(number).bin_path, probe.function.encode(), probe.get_location(number).address, self.pid)
             for probe in self._probes
             if probe.function
             for number in range(probe.num_locations)
@@ -215,37 +220,34 @@ class USDT:
         """Return what tells these probes from those of other files, and of the same files when they change."""
         from probee.kernel.executable import identity
 
-        enabled = [(probe, as_text(probe.bin_path)) for probe in self._probes if probe.function]
-        return ";".join([f"{probe.function}={probe.short_name()}@{path}={identity(path)}" for probe, path in enabled])
+        enabled = [(function, path) for function, places in self._enabled().items() for path, _ in places]
+        probes = [f"{probe.function}={probe.short_name()}" for probe in self._probes if probe.function]
+        return ";".join([*probes, *(f"{function}@{path}={identity(path)}" for function, path in dict.fromkeys(enabled))])
 
     def attach_uprobes(self, bpf: UserProbes, attach_usdt_ignore_pid: bool = False) -> None:
         """Attach the functions of the probes that are enabled."""
         pid = -1 if attach_usdt_ignore_pid else self.pid
         for function, places in self._enabled().items():
             for (path, place), program in zip(places, bpf.usdt_programs(function, len(places)), strict=True):
-                bpf.attach_place("usdt", path, place.offset, program, pid, semaphore=place.semaphore)
+                bpf.attach_place("usdt", os.fsencode(path), place.offset, program, pid, semaphore=place.semaphore)
 
-    def _enabled(self) -> dict[str, list[tuple[bytes, UsdtPlace]]]:
+    def _enabled(self) -> dict[str, list[tuple[str, UsdtPlace]]]:
         """Return (path, place) of each place that a function is attached to."""
-        found: dict[str, list[tuple[bytes, UsdtPlace]]] = {}
+        found: dict[str, list[tuple[str, UsdtPlace]]] = {}
         for probe in self._probes:
             if probe.function:
-                found.setdefault(probe.function, []).extend((probe.bin_path, place) for place in probe.places)
+                found.setdefault(probe.function, []).extend(probe.places)
         return found
 
 
-def _probes_of(path: str) -> list[USDTProbe]:
+def _notes_of(path: str) -> list[Note]:
     from probee.formats.elf.usdt import usdt_probes
     from probee.kernel.symbols.binary import open_elf
 
     try:
-        notes = usdt_probes(open_elf(path))
+        return usdt_probes(open_elf(path))
     except ProbeeError:
         return []
-    grouped: dict[tuple[str, str], list[Note]] = {}
-    for note in notes:
-        grouped.setdefault((note.provider, note.name), []).append(note)
-    return [USDTProbe(path, group) for group in grouped.values()]
 
 
 _NOT_ENABLED = """Failed to enable USDT probe '%s':
