@@ -165,7 +165,7 @@ def _offset(check: Checker, value: Value) -> None:
     check.want(value, value.type.is_pointer and not value.type.nullable, "is a pointer, never null")
     check.want(value, base.type is value.type, f"goes from {base.type} to {value.type}")
     check.want(value, by.type is I64, "the offset is an i64")
-    if value.type.space in ("context", "trusted", "percpu", "packet_end"):
+    if value.type.space in ("trusted", "percpu", "packet_end"):
         check.want(value, by.op == op.CONST and value.type.space != "packet_end", "only constant offsets are provable here")
 
 

@@ -166,7 +166,7 @@ ILLEGAL: dict[str, tuple[Callable[[Builder], object], str]] = {
     "bswap of a byte": (lambda b: b.bswap(b.const(1, I8)), "i16"),
     "offset of a nullable": (lambda b: b.offset(b.helper("map_lookup_elem", type=NULLABLE), 8), "goes from"),
     "offset by i32": (lambda b: b.offset(b.alloca(8), b.const(1, I32)), "i64"),
-    "variable context offset": (lambda b: b.offset(b.param(0), b.helper("ktime_get_ns")), "constant"),
+    "variable trusted offset": (lambda b: b.offset(b.ksym("runqueues", "trusted"), b.helper("ktime_get_ns")), "constant"),
     "pointer to the stack from a number": (lambda b: b.pointer(b.const(1), "stack"), "kernel or user"),
     "address of a number": (lambda b: b.address(b.const(1)), "i64 of a pointer"),
     "distance on the stack": (lambda b: b.emit(op.DISTANCE, I64, [b.alloca(8), b.alloca(8)]), "packet"),
