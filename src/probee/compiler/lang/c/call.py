@@ -12,6 +12,7 @@ from probee.compiler.lang.c.unit import FunctionDeclaration
 from probee.compiler.lang.c.value import Operand, Place, is_aggregate
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
 from probee.model.ctype import VOID, strip
+from probee.probes.candidate import closest
 
 Builtin = Callable[[Lowerer, c_ast.FuncCall, "list[c_ast.Node]"], "Operand | None"]
 BUILTINS: dict[str, Builtin] = {}
@@ -144,7 +145,10 @@ def check_labels(low: Lowerer) -> None:
     frame = low.frame
     for name in frame.labels:
         if (frame.path, name) not in low.labels_met:
-            raise UnknownName(f"there is no label '{name}' in '{frame.declaration.name}'", frame.declaration.span)
+            span = frame.gotos.get(name, frame.declaration.span)
+            near = closest(name, (known for path, known in low.labels_met if path == frame.path), 1)
+            message = f"there is no label '{name}' in '{frame.declaration.name}'"
+            raise UnknownName(message, span, did_you_mean=near[0] if near else "")
 
 
 def constant(low: Lowerer, node: c_ast.Node, what: str) -> int:

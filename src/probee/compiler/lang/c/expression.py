@@ -11,8 +11,8 @@ from probee.compiler.lang.c import arithmetic, convert, memory
 from probee.compiler.lang.c.literal import integer_constant, string_bytes
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer, span_of
 from probee.compiler.lang.c.value import CHAR, INT, UNSIGNED_LONG, Operand, Place, Variable, is_aggregate, is_pointer, is_scalar
-from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
-from probee.model.ctype import ArrayType, CType, FloatType, PointerType, StructType, size_of, strip
+from probee.errors import CompileError, UnknownName, Unsupported
+from probee.model.ctype import ArrayType, CType, FloatType, ForwardType, PointerType, StructType, size_of, strip
 
 # -- names and constants
 
@@ -50,6 +50,10 @@ def _name_place(low: Lowerer, node: c_ast.ID) -> Place:
 def _unknown(low: Lowerer, node: c_ast.ID) -> CompileError:
     from probee.compiler.lang.c.suggest import similar
 
+    symbol = low.scope.find(node.name)
+    if symbol is not None and symbol.kind == "function":
+        message = f"'{node.name}' is a function, which can only be called: BPF has no pointers to functions"
+        return Unsupported(message, span_of(node))
     if low.scope.constant(node.name) is not None:
         return CompileError(f"'{node.name}' is a constant, which has no address", span_of(node))
     return UnknownName(f"'{node.name}' is not declared", span_of(node), did_you_mean=similar(low, node.name))
@@ -99,9 +103,11 @@ def _loaded(low: Lowerer, node: c_ast.Node) -> Operand | None:
 
 def _member_place(low: Lowerer, node: c_ast.StructRef) -> Place:
     if node.type == "->":
-        pointer = low.operand(node.name)
-        if not is_pointer(pointer.type):
-            raise _not_a_pointer(low, node, pointer.type)
+        pointer = low.value(node.name)
+        if pointer is None or not is_pointer(pointer.type):
+            from probee.compiler.lang.c.complaint import no_pointer
+
+            raise no_pointer(low, node)
         outer = memory.behind(low, pointer, span_of(node.name))
     else:
         outer = low.place(node.name)
@@ -112,20 +118,16 @@ def find_member(low: Lowerer, outer: Place, name: str, span: int) -> Place:
     """Return a member of the struct at a place."""
     struct = low.source.scope.complete(strip(outer.type))
     if not isinstance(struct, StructType):
-        hint = ": use '->'" if is_pointer(struct) else ""
-        raise TypeMismatch(f"'{outer.type.spelling()}' has no members{hint}", span)
+        from probee.compiler.lang.c.complaint import no_members
+
+        raise no_members(low, outer.type, span)
     path = low.source.scope.member_path(struct, name)
     if not path:
-        from probee.compiler.lang.c.suggest import similar_member
+        from probee.compiler.lang.c.complaint import no_such_member
 
-        raise UnknownName(f"'{struct.spelling()}' has no member '{name}'", span, did_you_mean=similar_member(struct, name))
+        raise no_such_member(struct, name, span)
     whole = Place(struct, outer.base, outer.offset, variable=outer.variable, packet_header=outer.packet_header)
     return memory.member(low, whole, path)
-
-
-def _not_a_pointer(low: Lowerer, node: c_ast.StructRef, ctype: CType) -> CompileError:
-    hint = ": use '.'" if isinstance(strip(ctype), StructType) else ""
-    return TypeMismatch(f"'->' needs a pointer to a struct, this is '{ctype.spelling()}'{hint}", span_of(node.name))
 
 
 def _element_place(low: Lowerer, node: c_ast.ArrayRef) -> Place:
@@ -178,6 +180,10 @@ def _unary(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
 def _sizeof(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
     ctype = low.scope.type_of(node.expr) if isinstance(node.expr, c_ast.Typename) else low.type_of(node.expr)
     complete = low.source.scope.complete(strip(ctype))
+    if isinstance(complete, ForwardType):
+        from probee.compiler.lang.c.complaint import unknown_tag
+
+        raise unknown_tag(low, complete, span_of(node.expr) or span_of(node))
     return Operand(UNSIGNED_LONG, low.b.const(size_of(complete)))
 
 

@@ -12,6 +12,7 @@ from probee.compiler.ir.type import I64, MAP, Type, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert
 from probee.compiler.lang.c.call import Builtin
+from probee.compiler.lang.c.complaint import check_address
 from probee.compiler.lang.c.lower import Lowerer, span_of
 from probee.compiler.lang.c.value import LONG, UNSIGNED, UNSIGNED_LONG_LONG, Operand
 from probee.errors import TypeMismatch, UnknownName
@@ -54,8 +55,15 @@ def helper(low: Lowerer, node: c_ast.FuncCall, name: str, arguments: list[c_ast.
     bare = name.removeprefix("bpf_")
     bare = _RENAMED.get(bare, bare)
     _check(low, node, name, bare, len(arguments))
-    values = [argument(low, each) for each in arguments]
+    values = [_checked(low, name, bare, index, each) for index, each in enumerate(arguments)]
     return call(low, bare, *values)
+
+
+def _checked(low: Lowerer, name: str, bare: str, index: int, node: c_ast.Node) -> Value:
+    """Return an argument, which must be an address where the helper wants one."""
+    operand = low.operand(node)
+    check_address(low, name, bare, index, node, operand)
+    return _value(low, operand)
 
 
 def call(low: Lowerer, bare: str, *values: Value) -> Operand:
@@ -72,7 +80,10 @@ def call(low: Lowerer, bare: str, *values: Value) -> Operand:
 
 def argument(low: Lowerer, node: c_ast.Node) -> Value:
     """Return an argument as a helper takes it."""
-    operand = low.operand(node)
+    return _value(low, low.operand(node))
+
+
+def _value(low: Lowerer, operand: Operand) -> Value:
     value = operand.value
     if value.type is MAP or value.type.is_pointer:
         return value

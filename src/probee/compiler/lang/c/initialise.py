@@ -9,10 +9,11 @@ from pycparser import c_ast
 
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.assign import store_aggregate
+from probee.compiler.lang.c.complaint import no_such_member
 from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import Lowerer, span_of
 from probee.compiler.lang.c.value import Place, is_aggregate
-from probee.errors import CompileError, TypeMismatch, UnknownName
+from probee.errors import CompileError, TypeMismatch
 from probee.model.ctype import ArrayType, CType, IntType, StructType, size_of, strip
 
 
@@ -138,7 +139,7 @@ class _Filler:
             raise CompileError("a struct's members are named by '.name'", span_of(first))
         path = struct.find(first.name)
         if not path:
-            raise UnknownName(f"'{struct.spelling()}' has no member '{first.name}'", span_of(first) or span_of(node))
+            raise no_such_member(struct, first.name, span_of(first) or span_of(node))
         self._follow(self._member(place, struct, path), node.name[1:], node.expr)
         return [each.name for each in struct.members].index(path[0].name) if path[0] in struct.members else 0
 
@@ -148,7 +149,7 @@ class _Filler:
             if isinstance(name, c_ast.ID):
                 path = bare.find(name.name) if isinstance(bare, StructType) else ()
                 if not path or not isinstance(bare, StructType):
-                    raise UnknownName(f"'{bare.spelling()}' has no member '{name.name}'", span_of(name))
+                    raise no_such_member(bare, name.name, span_of(name))
                 place = self._member(place, bare, path)
             else:
                 place = self._element(place, bare, _index(self.low, name))

@@ -38,7 +38,7 @@ class Frame:
     `path` are the calls that led here, for keys of variables; `leave` is where `return` goes, None in the program itself.
     """
 
-    __slots__ = ("declaration", "labels", "leave", "path", "result")
+    __slots__ = ("declaration", "gotos", "labels", "leave", "path", "result")
 
     def __init__(self, declaration: FunctionDeclaration, path: tuple[object, ...], leave: Block | None) -> None:
         self.declaration = declaration
@@ -46,6 +46,7 @@ class Frame:
         self.leave = leave
         self.result: Variable | None = None
         self.labels: dict[str, Block] = {}
+        self.gotos: dict[str, int] = {}  # label → span of a goto to it
 
 
 class Loop:
@@ -94,7 +95,9 @@ class Lowerer:
         """Return an expression's value: a scalar.  Arrays and functions have become pointers."""
         found = self.value(node)
         if found is None:
-            raise CompileError("this has no value: it is void", span_of(node))
+            from probee.compiler.lang.c.complaint import no_value
+
+            raise no_value(self, node)
         return found
 
     def value(self, node: c_ast.Node) -> Operand | None:

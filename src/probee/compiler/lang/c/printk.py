@@ -15,8 +15,8 @@ from probee.compiler.lang.c.value import CHAR, Operand
 from probee.errors import CompileError, TypeMismatch
 from probee.model.ctype import ArrayType
 
-_ALLOWED = "warning: only %d %u %x %ld %lu %lx %lld %llu %llx %p %s conversion specifiers allowed"
-_SEVERAL = "warning: cannot use several %s conversion specifiers"
+_ALLOWED = "only %d %u %x %ld %lu %lx %lld %llu %llx %p %s conversion specifiers allowed"
+_SEVERAL = "cannot use several %s conversion specifiers"
 MAX_ARGUMENTS = 3
 
 
@@ -31,7 +31,7 @@ def trace_printk(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]
         hint = "Submit a struct through BPF_PERF_OUTPUT or BPF_RINGBUF_OUTPUT instead."
         raise CompileError("bpf_trace_printk() prints three values at most", span_of(node), hint=hint)
     data = string_bytes(head.value, span_of(head)) + b"\0"
-    _warn(low, data.decode("utf-8", "replace"), span_of(head))
+    _warn(low, data.decode("utf-8", "replace"), len(arguments) - 1, span_of(head))
     variable = low.variable(ArrayType(CHAR, len(data)), "format")
     store_bytes(low, variable.slot, data)
     values: list[Value] = [argument(low, each) for each in arguments[1:]]
@@ -46,10 +46,14 @@ def _plain(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> O
     return call(low, "trace_printk", *(argument(low, each) for each in arguments))
 
 
-def _warn(low: Lowerer, text: str, span: int) -> None:
+def _warn(low: Lowerer, text: str, n_values: int, span: int) -> None:
     conversions = [match.group(0) for match in re.finditer(r"%(%|[-+ #0-9.*]*l{0,2}[a-zA-Z])", text)]
     wrong = [each for each in conversions if not re.fullmatch(r"%%|%l{0,2}[duxi]|%[ps]", each)]
     if wrong:
         low.warn(_ALLOWED, span)
     if conversions.count("%s") > 1:
         low.warn(_SEVERAL, span)
+    wanted = sum(each != "%%" for each in conversions)
+    if wanted != n_values:
+        values = f"{wanted} value{'s' * (wanted != 1)}"
+        low.warn(f"this format prints {values}, and {n_values or 'none'} follow{'s' * (n_values < 2)}", span)

@@ -7,13 +7,14 @@ from pycparser import c_ast
 from probee.compiler.ir.switch import switch
 from probee.compiler.ir.unit import Block
 from probee.compiler.lang.c import convert
+from probee.compiler.lang.c.complaint import check_end
 from probee.compiler.lang.c.constant import evaluate
 from probee.compiler.lang.c.expression import condition
 from probee.compiler.lang.c.initialise import complete_array, initialise
 from probee.compiler.lang.c.lower import STATEMENTS, Loop, Lowerer, span_of
-from probee.compiler.lang.c.value import Place, is_aggregate, is_function
+from probee.compiler.lang.c.value import Place, is_aggregate, is_float, is_function
 from probee.errors import CompileError, TypeMismatch, Unsupported
-from probee.model.ctype import VOID, FunctionType, size_of, strip
+from probee.model.ctype import VOID, ForwardType, FunctionType, size_of, strip
 
 MAX_RANGE = 256  # numbers of `case 1 ... n:`
 
@@ -49,6 +50,14 @@ def _declaration(low: Lowerer, node: c_ast.Decl) -> None:
         return
     ctype = complete_array(low, ctype, node.init)
     bare = low.source.scope.complete(strip(ctype))
+    if node.name in low.scope.symbols:
+        raise TypeMismatch(f"'{node.name}' is declared twice in this block", span_of(node))
+    if is_float(bare):
+        raise Unsupported("BPF programs have no floating-point numbers", span_of(node.type) or span_of(node))
+    if isinstance(bare, ForwardType):
+        from probee.compiler.lang.c.complaint import unknown_tag
+
+        raise unknown_tag(low, bare, span_of(node.type) or span_of(node))
     if size_of(bare) == 0 and not is_aggregate(bare):
         raise TypeMismatch(f"'{node.name}' is of type '{ctype.spelling()}', which is incomplete", span_of(node))
     variable = low.variable(ctype, node.name)
@@ -86,11 +95,13 @@ def _for(low: Lowerer, node: c_ast.For) -> None:
     low.scope = outer.child()
     if node.init is not None:
         low.statement(node.init)
+    check_end(low, node.cond, node.stmt, node)
     _loop(low, node.cond, node.stmt, node.next)
     low.scope = outer
 
 
 def _while(low: Lowerer, node: c_ast.While) -> None:
+    check_end(low, node.cond, node.stmt, node)
     _loop(low, node.cond, node.stmt, None)
 
 
@@ -121,6 +132,7 @@ def _loop(low: Lowerer, test: c_ast.Node | None, body: c_ast.Node, step: c_ast.N
 
 def _do(low: Lowerer, node: c_ast.DoWhile) -> None:
     b = low.b
+    check_end(low, node.cond, node.stmt, node)
     inside, again, leave = b.new_block(), b.new_block(), b.new_block()
     unroll, low.unroll = low.unroll, False
     b.jump(inside)
@@ -170,6 +182,7 @@ def _return(low: Lowerer, node: c_ast.Return) -> None:
 
 
 def _goto(low: Lowerer, node: c_ast.Goto) -> None:
+    low.frame.gotos.setdefault(node.name, span_of(node))
     low.b.jump(_label_block(low, node.name))
 
 

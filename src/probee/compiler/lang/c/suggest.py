@@ -10,7 +10,12 @@ from probee.probes.candidate import closest
 
 def similar(low: Lowerer, name: str) -> str:
     """Return a declared name that is close to an unknown one, or ""."""
-    near = closest(name, low.scope.names(), 1)
+    known = low.scope.names()
+    if name.isupper():
+        from probee.compiler.lang.c._tables.constant import CONSTANTS
+
+        known += CONSTANTS
+    near = closest(name, known, 1)
     return near[0] if near else ""
 
 

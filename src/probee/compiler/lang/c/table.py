@@ -15,6 +15,7 @@ from probee.compiler.ir.type import I64, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import n_arguments
+from probee.compiler.lang.c.complaint import check_method
 from probee.compiler.lang.c.helper import argument, call
 from probee.compiler.lang.c.lower import Lowerer, span_of
 from probee.compiler.lang.c.unit import MapDeclaration
@@ -39,6 +40,7 @@ def method(low: Lowerer, node: c_ast.FuncCall, callee: c_ast.StructRef, argument
         near = closest(name, METHODS, 1)
         message = f"a map has no method '{name}'"
         raise UnknownName(message, span_of(callee.field) or span_of(callee), did_you_mean=near[0] if near else "")
+    check_method(declaration, name, span_of(callee.field) or span_of(callee))
     lower, least, most = METHODS[name]
     n_arguments(node, arguments, f"{declaration.name}.{name}", least, most)
     return lower(low, node, declaration, arguments)
