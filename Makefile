@@ -56,6 +56,7 @@ bench: $(STAMP)
 	@$(PY) -c 'import llvmlite' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@$(PY) benchmarks/startup.py
 	@$(PY) benchmarks/compile_time.py
+	@$(PY) benchmarks/bcc.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
