@@ -187,6 +187,8 @@ def trace(spec: ObjectSpec, options: Options, *, parameters: list[str], command:
     from probee.runtime.session import Session
 
     out = _output_stream(options)
+    if options.debuginfo:
+        spec.options["debug_directories"] = ":".join(options.debuginfo)
     session = Session(
         spec, parameters=parameters, command=command, pid=pid, warnings=not options.no_warnings, verbose=bool(options.verbose)
     )

@@ -30,7 +30,7 @@ class Executable(Binary):
     ) -> None:
         self.path = path
         self._given = tuple([directory for directory in directories if directory not in DEBUG_DIRECTORIES])
-        self.directories = placed(directories, path)
+        self.directories = directories
         self._record = record
         self._module: Module | None = None
 
@@ -137,18 +137,6 @@ class Executable(Binary):
         from probee.formats.elf.usdt import usdt_probes
 
         return [_place(probe) for probe in usdt_probes(self.module().file) if probe.offset is not None]
-
-
-def placed(directories: Iterable[str], path: str) -> list[str]:
-    """Return where directories of debug files are for a program at `path`."""
-    return [each for directory in directories for each in _absolute(directory, path)]
-
-
-def _absolute(directory: str, path: str) -> tuple[str, ...]:
-    """Return where a directory of debug files is: a relative one beside the program, as elfutils has it, or where we are."""
-    if directory.startswith("/"):
-        return (directory,)
-    return f"{os.path.dirname(path) or '.'}/{directory}", os.path.abspath(directory)
 
 
 def _place(probe: UsdtProbe) -> UsdtPlace:

@@ -1,8 +1,8 @@
 """Listing of what programs and libraries have: functions (uprobe, uretprobe) and USDT probes.
 
-`TARGET:FUNCTION` and `TARGET:[PROVIDER:]NAME` with wildcards in each part; a TARGET may be left out, which stands for
-all files that the process of -p (without it: any process) runs code from.  Files that are no programs are passed over where
-a pattern covers them.
+`TARGET:FUNCTION`, `TARGET@FILE:LINE` and `TARGET:[PROVIDER:]NAME` with wildcards in each part but FILE; a TARGET may be left
+out, which stands for all files that the process of -p (without it: any process) runs code from.  Files that are no programs
+are passed over where a pattern covers them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ Entry = tuple[str, "Callable[[], Iterable[str]] | None"]  # name after the provi
 def list_functions(provider: str, rest: str, target: Target) -> Iterator[Entry]:
     """Yield `path:function` for what follows `uprobe:` (or `uretprobe:`); behind `cpp:` by the names in their source."""
     path, name = split_target(rest)
+    if "@" in path and provider == "uprobe" and not list(target.binaries(path)):
+        yield from list_source(path, name, target)
+        return
     language = CPP if name.startswith(f"{CPP}:") else ""
     wanted = name.removeprefix(f"{CPP}:").strip('"') or "*"
     for binary, shown in _binaries(path, provider, target):
@@ -36,6 +39,19 @@ def list_functions(provider: str, rest: str, target: Target) -> Iterator[Entry]:
         for function in functions:
             name = f"{language}:{shown_name(binary, function)}" if language else function
             yield f"{shown}:{name}", _signature_of(provider, binary, function)
+
+
+def list_source(path: str, line: str, target: Target) -> Iterator[Entry]:
+    """Yield `path@file:line` for the lines of a source file that have code, and with each the addresses of that."""
+    path, _, file = path.rpartition("@")
+    matches = compile_glob(line or "*")
+    for binary, shown in _binaries(path, "uprobe", target):
+        for number in filter(lambda number: matches(str(number)), binary.lines_of(file)):
+            yield f"{shown}@{file}:{number}", _places_of(binary, file, number)
+
+
+def _places_of(binary: Binary, file: str, line: int) -> Callable[[], Iterable[str]]:
+    return lambda: [f"{address:#x}" for address in binary.places_of(file, line)]
 
 
 def list_usdt(rest: str, target: Target) -> Iterator[Entry]:

@@ -186,7 +186,11 @@ class Session:
         """Return what is told first: probes that were skipped, and how many are attached."""
         count: list[Event] = [] if self.mode else [Attached(self.installed.probe_count)]
         pinned = [Text("pin", f"Program pinned to {path}\n") for path in self.installed.pinned()]
-        return [*self.installed.problems, *count, *pinned]
+        from probee.runtime.symbol import missing_lines
+
+        missing = missing_lines(self.spec) if self.warnings and not self.mode else ""
+        without = [Problem(missing, severity="warning")] if missing else []
+        return [*self.installed.problems, *without, *count, *pinned]
 
     @property
     def mode(self) -> str:

@@ -18,6 +18,7 @@ FILTERED = frozenset((
     "kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit", "profile", "software", "hardware",
 ))  # fmt: skip
 WITHOUT_PROCESS = frozenset(("begin", "end", "self", "test", "bench", "interval", "iter"))
+MOST_DEBUG_BYTES = 64 << 20  # of a file that lines are shown from without being asked for: it is all read into memory
 MOST_THREADS = 64  # of a process that is listened to by its threads; each needs a descriptor on every CPU
 
 
@@ -75,12 +76,36 @@ class SymbolTable:
             from probee.kernel.symbols.user import UserResolver
 
             mode = str(self._options.get("cache_user_symbols") or "PER_PID")
-            self._user = UserResolver(mode, demangles=bool(self._options.get("cpp_demangle", True)))
+            self._user = UserResolver(
+                mode, demangles=bool(self._options.get("cpp_demangle", True)), debug_directories=self._directories(),
+                most_debug_bytes=0 if self._options.get("debug_info_wanted") else MOST_DEBUG_BYTES,
+            )  # fmt: skip
         return self._user
+
+    def _directories(self) -> tuple[str, ...]:
+        """Return where separate debug files are; `debug_directories` are those of the command line, colons between them."""
+        from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
+
+        given = str(self._options.get("debug_directories") or "")
+        return (*filter(None, given.split(":")), *DEBUG_DIRECTORIES)
 
     def close(self) -> None:
         if self._user is not None:
             self._user.close()
+
+
+def missing_lines(spec: ObjectSpec) -> str:
+    """Return why the lines that a script wants in its stacks (show_debug_info) will be missing; "" when they will not."""
+    wanted = spec.options.get("debug_info_wanted") and spec.options.get("show_debug_info")
+    if not wanted or not any(each.role == "stack" for each in spec.maps):
+        return ""
+    from importlib.util import find_spec
+
+    if find_spec("elftools") is not None:
+        return ""
+    from probee.kernel.symbols.debuginfo import MISSING
+
+    return f"stacks will be without lines and inlined functions: {MISSING}"
 
 
 def threads_to_hear(spec: ObjectSpec, child: int, pid: int) -> list[int]:

@@ -54,7 +54,6 @@ def _places(link: Link) -> list[tuple[int, int]]:
 
 def _resolved(link: Link) -> list[int]:
     """Return where in the file the functions, or the address, of a spec are."""
-    from probee.kernel.executable import placed
     from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES
     from probee.kernel.symbols.module import open_module
 
@@ -65,7 +64,7 @@ def _resolved(link: Link) -> list[int]:
     if "address" in parameters:
         return [_offset_of(path, _number(link.spec, "address"))]
     given = parameters.get("debug_directories")
-    more = placed(map(str, given), path) if isinstance(given, list) else ()
+    more = map(str, given) if isinstance(given, list) else ()
     module = open_module(path, directories=(*more, *DEBUG_DIRECTORIES))
     file = module.file
     listed = parameters.get("functions")

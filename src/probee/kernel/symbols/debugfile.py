@@ -38,8 +38,18 @@ def find_debug_file(
     return None
 
 
+def placed(directories: Sequence[str], path: str) -> list[str]:
+    """Return where directories are for a program at `path`: relative ones beside it, as elfutils has it, or where we are."""
+    found = []
+    for directory in directories:
+        if not directory.startswith("/"):
+            found.append(f"{os.path.dirname(path) or '.'}/{directory}")
+        found.append(os.path.abspath(directory))
+    return found
+
+
 def _candidates(file: ElfFile, path: str, directories: Sequence[str], prefix: str) -> Iterator[str]:
-    build_id = file.build_id
+    build_id, directories = file.build_id, placed(directories, path)
     roots = (prefix, "") if prefix else ("",)
     if len(build_id) > 2:
         for root in roots:

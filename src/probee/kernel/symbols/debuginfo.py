@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
+_NO_CODE = 2
 _GO = 0x16  # DW_LANG_Go
 _KINDS = {
     "struct": ("DW_TAG_structure_type", "DW_TAG_class_type"), "union": ("DW_TAG_union_type",),
     "enum": ("DW_TAG_enumeration_type",), "typedef": ("DW_TAG_typedef",), "int": ("DW_TAG_base_type",),
 }  # fmt: skip
+_LARGE = (".debug_info", ".debug_line", ".debug_str", ".debug_abbrev", ".debug_loclists", ".debug_rnglists", ".debug_loc")
 MISSING = "reading DWARF needs pyelftools: pip install 'probee[dwarf]'"
 
 
@@ -66,18 +68,18 @@ class DebugInfo:
 
     def __init__(
         self, file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "",
-        note: Callable[[str], None] = lambda path: None,
+        note: Callable[[str], None] = lambda path: None, most_bytes: int = 0,
     ) -> None:  # fmt: skip
         """Read that of a file, or of its separate debug file; ProbeeError without pyelftools, FormatError without DWARF.
 
-        `note` is told of every other file that it looks for.
+        `note` is told of every other file that it looks for.  More than `most_bytes` (0: any amount) is a FormatError, too.
         """
         self.name = file.name
         self._file = file
         self._path = f"{prefix}{path}"
         self._directories = directories
         self._note = note
-        self._dwarf = _open(file, path, directories, prefix, note)
+        self._dwarf = _open(file, _holder(file, path, directories, prefix, note, most_bytes))
         self._unit_list: list[Unit] | None = None
         self._aranges: Any = None
         self._indexed: dict[int, Unit] = {}
@@ -128,22 +130,24 @@ class DebugInfo:
     def places_of(self, file: str, line: int, column: int = 0) -> list[int]:
         """Return the addresses where the code of a line begins: one in each function, and each place where that is inlined.
 
-        `file` is a path or the end of one (`main.c`, `src/main.c`), `column` 0 for any.
+        `file` is a path or the end of one (`main.c`, `src/main.c`), `column` 0 for any.  Of a line that optimisers have left no
+        code at all, it is where that would be.
         """
 
         def ask() -> list[int]:
-            found: dict[tuple[int, int], int] = {}  # the first address, by the entry of the function that it is in
-            for unit, row in self._rows_of(file):
-                if row[2] == line and (not column or row[3] == column):
-                    function = self._innermost(unit, row[0])
-                    found[function] = min(row[0], found.get(function, row[0]))
-            return sorted(found.values())
+            rows = [each for each in self._rows_of(file) if each[1][2] == line and (not column or each[1][3] == column)]
+            found: dict[tuple[int, int], tuple[int, int]] = {}  # the best, then first, by the function that it is in
+            for unit, row, grade in rows:
+                function = self._innermost(unit, row[0])
+                found[function] = min((grade, row[0]), found.get(function, (_NO_CODE, row[0])))
+            places = found.values()
+            return sorted([at for grade, at in places if grade < _NO_CODE] or [at for _, at in places])
 
         return self._safely(ask)
 
     def columns_of(self, file: str, line: int) -> list[int]:
         """Return the columns of a line at which statements begin, sorted."""
-        return self._safely(lambda: sorted({row[3] for _, row in self._rows_of(file) if row[2] == line}))
+        return self._safely(lambda: sorted({row[3] for _, row, _ in self._rows_of(file) if row[2] == line and row[4]}))
 
     def source_names(self) -> list[str]:
         """Return the names, without directories, of all source files."""
@@ -166,17 +170,17 @@ class DebugInfo:
         """Return the lines of a file that have code, sorted: to say which one is nearest."""
 
         def ask() -> list[int]:
-            return sorted({row[2] for _, row in self._rows_of(file) if row[2]})
+            return sorted({row[2] for _, row, _ in self._rows_of(file) if row[2] and row[4]})
 
         return self._safely(ask)
 
-    def _rows_of(self, file: str) -> Iterator[tuple[Unit, Row]]:
-        """Yield the places where statements of a file begin."""
+    def _rows_of(self, file: str) -> Iterator[tuple[Unit, Row, int]]:
+        """Yield the rows of a file, and what each is (Unit.graded_rows)."""
         for unit in self._units():
             if any(_is_named(path, file) for path in unit.paths(self._dwarf)):
-                for row in unit.rows(self._dwarf):
-                    if row is not None and row[4] and _is_named(row[1], file):
-                        yield unit, row
+                for row, grade in unit.graded_rows(self._dwarf):
+                    if _is_named(row[1], file):
+                        yield unit, row, grade
 
     # -- functions
 
@@ -287,13 +291,23 @@ def _translated(name: str, ask: Callable[[], Answer]) -> Answer:
         raise FormatError(f"{name} has debug information that cannot be read ({what})") from None
 
 
-def _open(file: ElfFile, path: str, directories: Sequence[str], prefix: str, note: Callable[[str], None]) -> Any:
-    """Return the library's view of the file that has the DWARF."""
+def _holder(
+    file: ElfFile, path: str, directories: Sequence[str], prefix: str, note: Callable[[str], None], most_bytes: int
+) -> ElfFile:
+    """Return the file that has the DWARF."""
     holder: ElfFile | None = file
     if file.section(".debug_info") is None and file.section(".zdebug_info") is None:
         holder = find_debug_file(file, path, directories=directories, prefix=prefix, note=note)
     if holder is None or holder.section(".debug_info") is None:
         raise FormatError(f"{file.name} has no debug information (compile it with -g, or install its debug package)")
+    size = sum(section.size for name in _LARGE if (section := holder.section(name)) is not None)
+    if most_bytes and size > most_bytes:
+        raise FormatError(f"{file.name} has {size >> 20} MB of debug information")
+    return holder
+
+
+def _open(file: ElfFile, holder: ElfFile) -> Any:
+    """Return the library's view of DWARF."""
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError:

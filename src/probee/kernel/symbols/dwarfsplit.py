@@ -12,6 +12,7 @@ from struct import unpack_from
 
 from probee.errors import FormatError
 from probee.kernel.symbols.binary import open_elf
+from probee.kernel.symbols.debugfile import placed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def split_unit(
 
 def _candidates(names: tuple[str, ...], path: str, directories: Sequence[str]) -> Iterator[str]:
     yield from names
-    for folder in (os.path.dirname(path), *directories):
+    for folder in (os.path.dirname(path), *placed(directories, path)):
         for name in names:
             yield os.path.join(folder, os.path.basename(name))
         yield os.path.join(folder, f"{os.path.basename(path)}.dwp")

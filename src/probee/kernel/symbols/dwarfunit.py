@@ -78,6 +78,14 @@ class Unit:
             self._rows = [row for _, row in found]
         return self._rows
 
+    def graded_rows(self, dwarf: Any) -> Iterator[tuple[Row, int]]:
+        """Yield rows, and what each is: 0 a statement begins, 1 one goes on, 2 one would begin, but no code is left of it."""
+        rows = self.rows(dwarf)
+        ends = [*self._starts[1:], -1]
+        for row, end in zip(rows, ends, strict=False):
+            if row is not None and (row[4] or end != row[0]):
+                yield row, 2 if end == row[0] else 0 if row[4] else 1
+
     def row_at(self, address: int, dwarf: Any) -> Row | None:
         rows = self.rows(dwarf)
         at = bisect_right(self._starts, address) - 1

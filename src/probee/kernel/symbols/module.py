@@ -97,8 +97,11 @@ class Module:
             return None
         return found.name.partition("@")[0] or found.name, address - found.address
 
-    def debug_info(self) -> DebugInfo:
-        """Return what DWARF says about the file; FormatError when there is none, ProbeeError without the library for it."""
+    def debug_info(self, *, most_bytes: int = 0) -> DebugInfo:
+        """Return what DWARF says about the file; FormatError when there is none, ProbeeError without the library for it.
+
+        More than `most_bytes` of it count as none, unless that is 0: it is read into memory.
+        """
         if self._undescribed is not None:
             raise self._undescribed
         if self._debug_info is None:
@@ -106,8 +109,9 @@ class Module:
 
             try:
                 self._debug_info = DebugInfo(
-                    self.file, self.path, directories=self.directories, prefix=self.prefix, note=self._note
-                )
+                    self.file, self.path, directories=self.directories, prefix=self.prefix, note=self._note,
+                    most_bytes=most_bytes,
+                )  # fmt: skip
             except ProbeeError as error:
                 self._undescribed = error
                 raise

@@ -22,22 +22,23 @@ class PlacedFrame(Frame):
         self.place = place
         self._sources: dict[bool, tuple[Frame, ...]] = {}
 
-    def with_source(self, *, is_call: bool) -> tuple[Frame, ...]:
+    def with_source(self, *, is_call: bool, most_bytes: int = 0) -> tuple[Frame, ...]:
         """Return the functions inlined here, innermost first, then this one with its line.
 
-        An address that a call returns to belongs to the instruction before it (`is_call`).  Without debug information, or
-        anybody to read it, there is only the frame itself.
+        An address that a call returns to belongs to the instruction before it (`is_call`).  Without debug information
+        of at most `most_bytes` (0: any amount), or anybody to read it, there is only the frame itself.
         """
         if is_call not in self._sources:
-            found = self._described(self.place - 1 if is_call else self.place) if self.place is not None else []
+            place = -1 if self.place is None else self.place - is_call
+            found = self._described(place, most_bytes) if place >= 0 else []
             self._sources[is_call] = tuple([self._frame(source) for source in found]) or (self,)
         return self._sources[is_call]
 
-    def _described(self, place: int) -> list[SourceFrame]:
+    def _described(self, place: int, most_bytes: int) -> list[SourceFrame]:
         if self.file is None or not self.symbol:
             return []
         try:
-            return self.file.debug_info().frames_at(place)
+            return self.file.debug_info(most_bytes=most_bytes).frames_at(place)
         except ProbeeError:
             return []
 
@@ -47,6 +48,8 @@ class PlacedFrame(Frame):
         return Frame(self.address, self.symbol, self.offset, self.module, path=source.path, line=source.line)
 
 
-def with_source(frame: Frame, *, is_call: bool) -> tuple[Frame, ...]:
+def with_source(frame: Frame, *, is_call: bool, most_bytes: int = 0) -> tuple[Frame, ...]:
     """Return a frame with what its file says about its source, if it is one of a file."""
-    return frame.with_source(is_call=is_call) if isinstance(frame, PlacedFrame) else (frame,)
+    if not isinstance(frame, PlacedFrame):
+        return (frame,)
+    return frame.with_source(is_call=is_call, most_bytes=most_bytes)

@@ -45,7 +45,8 @@ class UserResolver:
     """One for each session; `close` lets go of all files."""
 
     __slots__ = (
-        "_heard_s", "_history", "_modules", "_processes", "_programs", "_sideband", "_targets", "cache", "demangles", "proc",
+        "_heard_s", "_history", "_modules", "_most_debug_bytes", "_processes", "_programs", "_sideband", "_targets", "cache",
+        "demangles", "proc",
     )  # fmt: skip
 
     def __init__(
@@ -54,11 +55,13 @@ class UserResolver:
         *,
         demangles: bool = True,
         debug_directories: Sequence[str] = DEBUG_DIRECTORIES,
+        most_debug_bytes: int = 0,
         proc: str = maps.PROC,
     ) -> None:
         self.cache = cache
         self.demangles = demangles
         self.proc = proc
+        self._most_debug_bytes = most_debug_bytes  # 0: any amount
         self._modules = ModuleCache(debug_directories, proc)
         self._history = History(self._modules, proc)
         self._sideband: Sideband | None = None
@@ -292,7 +295,7 @@ class UserResolver:
         """Return the Frames of a stack with their lines, and before each what is inlined there."""
         found: list[Frame] = []
         for number, frame in enumerate(self.frames(pid, addresses, program=program)):
-            found += with_source(frame, is_call=number > 0)
+            found += with_source(frame, is_call=number > 0, most_bytes=self._most_debug_bytes)
         return tuple(found)
 
     def source(self, pid: int, address: int) -> list[SourceFrame]:
