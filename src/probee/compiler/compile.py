@@ -45,21 +45,23 @@ def compile_c(text: str, target: Target, options: dict[str, Any] | None = None, 
     """Compile a program of BCC's C for a target: each function that is not static becomes a program.
 
     `options`: name (of the text in messages), cflags (a list: -D and -U count, other flags are accepted), usdt (a function's
-    name → the places, model.usdt.UsdtPlace, of the probes that it is enabled for).  Maps keep their names; `types` of the object
-    are those of their keys and values and of what is sent through them.  Raises CompileError, which knows its place in the text.
+    name → the places, model.usdt.UsdtPlace, of the probes that it is enabled for).  Maps keep their names; `types` of the
+    object are those of their keys and values and of what is sent through them.  Raises CompileError, which knows its place.
     """
     options = options or {}
     source = Source(options.get("name", "/virtual/main.c"), text)
     try:
         return _without_collecting(_lower_c, source, target, options, after)
     except CompileError as error:
+        if "max_strlen" in error.hint:
+            error.hint = "Make it smaller, or keep it in a map: BPF_PERCPU_ARRAY(scratch, struct …, 1);"
         raise error.at(source) from None
 
 
 def _without_collecting(
     lower: Lower, source: Source, target: Target, options: dict[str, Any], after: Observer | None
 ) -> ObjectSpec:
-    """Compile without garbage collections: all that a compile makes, it needs to the end; they cost up to a third of a long one."""
+    """Compile without garbage collections: a compile needs to its end all that it makes; they cost up to a third of a long one."""
     import gc
 
     collecting = gc.isenabled()

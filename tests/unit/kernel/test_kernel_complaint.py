@@ -114,7 +114,8 @@ def test_the_failing_instruction_and_complaint_are_found_in_every_form(log: str)
          "it is too complex: the verifier gave up after 1000001 instructions;"
          " use shorter loops or fewer probes in one program"),
         ("8: (15) if r1 == 0x0 goto pc+1\nThe sequence of 8193 jumps is too complex.\nprocessed 9000 insns", 8,
-         "it is too complex: more than 8193 branches are open; split it or simplify its conditions"),
+         "it is too complex, or it has a loop whose end the verifier cannot see: more than 8193 branches are open; "
+         "split it, or bound the loop by a constant"),
         ("from 12 to 9: R0=inv1 R10=fp0\n9: (07) r0 += 1\ninfinite loop detected at insn 9\nprocessed 40 insns", 9,
          "a loop whose end the verifier cannot see"),
         # arguments

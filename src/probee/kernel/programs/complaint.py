@@ -67,7 +67,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (r"BPF program is too large. Processed (\d+) insn",
      "it is too complex: the verifier gave up after {0} instructions; use shorter loops or fewer probes in one program"),
     (r"sequence of (\d+) jumps is too complex",
-     "it is too complex: more than {0} branches are open; split it or simplify its conditions"),
+     "it is too complex, or it has a loop whose end the verifier cannot see: more than {0} branches are open; "
+     "split it, or bound the loop by a constant"),
     (r"infinite loop detected|back-edge from insn", "a loop whose end the verifier cannot see"),
     (r"unreachable insn", "it has instructions that nothing reaches"),
     (r"jump out of range", "it jumps out of itself"),

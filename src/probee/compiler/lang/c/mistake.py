@@ -19,10 +19,11 @@ _PAIRS = {"LPAREN": "RPAREN", "LBRACE": "RBRACE", "LBRACKET": "RBRACKET"}
 
 
 def explain(
-    words: list[Word], at: int, wanted: str, is_type: Callable[[str], bool], message: str = "", coord: object = None
-) -> CompileError:
+    words: list[Word], at: int, wanted: str, is_type: Callable[[str], bool], message: str = "", coord: object = None,
+    text: str = "",
+) -> CompileError:  # fmt: skip
     """Return the error for the word at index `at`; `wanted` is the kind that should stand there, "" when several might."""
-    unbalanced = _unbalanced(words)
+    unbalanced = _unbalanced(words, text)
     here = words[at] if at < len(words) else None
     known = _unended_declaration(words[: at + 1]) or _unknown_type(words, at, is_type)
     if known is not None:
@@ -153,9 +154,13 @@ def _pair(first: Word, last: Word) -> int:
     return first.lineno << 24 | max(last.lineno + last.column - first.lineno, 1)
 
 
-def _unbalanced(words: list[Word]) -> ParseError | None:
-    """Return the error for the first bracket that has no partner."""
+def _unbalanced(words: list[Word], text: str = "") -> ParseError | None:
+    """Return the error for the first bracket that has no partner.
+
+    Of braces that are not all closed, the one is meant whose `}` stands further left than its line begins.
+    """
     open: list[Word] = []
+    suspect: Word | None = None
     for word in words:
         if word.type in _PAIRS:
             open.append(word)
@@ -164,10 +169,21 @@ def _unbalanced(words: list[Word]) -> ParseError | None:
                 return ParseError(f"this {word.value!r} closes nothing", word.span)
             if _PAIRS[open[-1].type] != word.type:
                 return ParseError(f"this {open[-1].value!r} is not closed before {_quoted(word)}", open[-1].span)
-            open.pop()
+            opening = open.pop()
+            if suspect is None and word.type == "RBRACE" and _is_further_left(text, word.lineno, opening.lineno):
+                suspect = opening
     if not open:
         return None
-    return ParseError(f"this {open[0].value!r} is never closed", open[0].span)
+    unclosed = suspect or open[0]
+    return ParseError(f"this {unclosed.value!r} is never closed", unclosed.span)
+
+
+def _is_further_left(text: str, closing: int, opening: int) -> bool:
+    """Return whether a closing brace begins a line and stands left of where the line of its opening brace begins."""
+    start = text.rfind("\n", 0, closing) + 1
+    head = text.rfind("\n", 0, opening) + 1
+    line = text[head:opening]
+    return not text[start:closing].strip() and closing - start < len(line) - len(line.lstrip())
 
 
 _BEFORE_A_DECLARATION = {

@@ -39,11 +39,12 @@ class Words:
 class Parser(CParser):  # type: ignore[misc]
     """pycparser's parser over a list of words.  `is_typedef(name)` answers for names that the program does not declare."""
 
-    def __init__(self, words: list[Word], is_typedef: Callable[[str], bool]) -> None:
+    def __init__(self, words: list[Word], is_typedef: Callable[[str], bool], text: str = "") -> None:
         super().__init__(lexer=Words, dialect="c23")
         self.words = words
         self.clex.words = words
         self._outside = is_typedef
+        self._text = text  # for what indentation tells of a mistake
 
     def run(self) -> c_ast.FileAST:
         """Parse a translation unit."""
@@ -75,13 +76,13 @@ class Parser(CParser):  # type: ignore[misc]
         """Refuse declarations between a function's parameters and its body (K&R's C): more likely, `{` or `;` is missing."""
         at = self._index()
         wanted = "LBRACE" if at and self.words[at - 1].type == "RPAREN" else "SEMI"
-        raise explain(self.words, at, wanted, self._is_type_in_scope)
+        raise explain(self.words, at, wanted, self._is_type_in_scope, text=self._text)
 
     # -- errors
     def _expect(self, token_type: str) -> Any:
         token = self._peek()
         if token is None or token.type != token_type:
-            raise explain(self.words, self._index(), token_type, self._is_type_in_scope)
+            raise explain(self.words, self._index(), token_type, self._is_type_in_scope, text=self._text)
         return self._advance()
 
     def _index(self) -> int:
@@ -89,4 +90,4 @@ class Parser(CParser):  # type: ignore[misc]
         return int(self._tokens.mark())
 
     def _parse_error(self, msg: str, coord: object) -> NoReturn:
-        raise explain(self.words, self._index(), "", self._is_type_in_scope, msg, coord)
+        raise explain(self.words, self._index(), "", self._is_type_in_scope, msg, coord, self._text)

@@ -47,7 +47,7 @@ def _read(source: Source, target: Target, options: dict[str, Any]) -> Translatio
     def is_typedef(name: str) -> bool:
         return basic.is_typedef(name) or kernel.typedef(name) is not None
 
-    for node in Parser(words, is_typedef).run().ext:
+    for node in Parser(words, is_typedef, source.text).run().ext:
         declare(node, unit)
     return unit
 
@@ -227,6 +227,10 @@ def _number_in_map(node: c_ast.Decl, part: str, name: str, scope: Scope) -> int:
     value = evaluate(dimension, scope)
     if value is None:
         what = "size" if part == "entries" else "flags"
+        if isinstance(dimension, c_ast.ID) and scope.find(dimension.name) is None:
+            hint = f"Define it, or give it to BPF(…, cflags=['-D{dimension.name}=1024'])."
+            message = f"{dimension.name!r} is not defined: the {what} of map {name!r} must be a constant"
+            raise TypeMismatch(message, span_of(dimension) or span_of(node), hint=hint)
         raise TypeMismatch(f"the {what} of map {name!r} must be a constant", span_of(dimension) or span_of(node))
     return value
 
