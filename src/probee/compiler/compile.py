@@ -61,7 +61,7 @@ def compile_c(text: str, target: Target, options: dict[str, Any] | None = None, 
 def _without_collecting(
     lower: Lower, source: Source, target: Target, options: dict[str, Any], after: Observer | None
 ) -> ObjectSpec:
-    """Compile without garbage collections: a compile needs to its end all that it makes; they cost up to a third of a long one."""
+    """Compile without garbage collections, which cost up to a third of a long compile, and free nothing."""
     import gc
 
     collecting = gc.isenabled()
