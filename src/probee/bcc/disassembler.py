@@ -17,6 +17,7 @@ _BITWISE = (4, 5, 10)  # whose constants are shown in hexadecimal
 _JUMPS = {1: "==", 2: ">", 3: ">=", 4: "&", 5: "!=", 6: "s>", 7: "s>=", 10: "<", 11: "<=", 12: "s<", 13: "s<="}
 _BITS = {0: 32, 1: 16, 2: 8, 3: 64}
 _LDDW = 0x18
+_SHOWN_WITH_CONSTANT = 0xDD  # jsle with a register: bcc's listing, which this mirrors, shows the constant there
 
 
 def disassemble_prog(func_name: bytes, bpfstr: bytes) -> str:
@@ -83,7 +84,7 @@ def _jump(number: int, slot: tuple[int, ...]) -> str:
         return "exit"
     if operation not in _JUMPS:
         return f"unknown <0x{code:x}>"
-    other = f"r{source}" if code & 8 else str(immediate)
+    other = f"r{source}" if code & 8 and code != _SHOWN_WITH_CONSTANT else str(immediate)
     return f"if r{target} {_JUMPS[operation]} {other} goto pc{where}"
 
 

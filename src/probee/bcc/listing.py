@@ -74,9 +74,15 @@ def find_library(libname: bytes | str, pid: int = 0) -> bytes | None:
 
 
 def find_file(name: str, pid: int = -1) -> str:
-    """Return the path that a probe's `name` means: a path, a library's name without "lib", a program in PATH; "" for none."""
+    """Return the path that a probe's `name` means: a path, a library's name without "lib", a program in PATH; "" for none.
+
+    A path is looked for as process `pid` sees it first: it may live in a mount namespace of its own.
+    """
     if "/" in name:
-        return name if os.path.exists(name) else ""
+        from probee.kernel.symbols.maps import root
+
+        prefix = root(pid) if pid > 0 and name.startswith("/") else ""
+        return next((path for path in dict.fromkeys((f"{prefix}{name}", name)) if os.path.exists(path)), "")
     return os.fsdecode(find_library(name, max(pid, 0)) or find_exe(name) or b"")
 
 

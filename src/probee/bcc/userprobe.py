@@ -98,7 +98,7 @@ class UserProbes(Core):
             offset = file.file.file_offset(addr or 0)
         if file is None or offset is None:
             raise BccError(f"could not determine address of symbol {as_text(symname)} in {as_text(module)}")
-        return os.fsencode(file.path), offset + sym_off
+        return os.fsencode(f"{file.prefix}{file.path}"), offset + sym_off
 
     def detach_uprobe(
         self, name: Name = b"", sym: Name = b"", addr: int | None = None, pid: int = -1, sym_off: int = 0
