@@ -209,12 +209,16 @@ def _arguments(words: list[Word]) -> list[list[Word]]:
     return found
 
 
+_CODE: dict[str, list[Word]] = {}  # the same few texts again and again
+
+
 def code(text: str, span: int) -> list[Word]:
     """Return the words of a text of ours, all at one place."""
-    tokens = lex(text)
-    for token in tokens:
-        token.lineno = span
-    return to_words(tokens, None)
+    words = _CODE.get(text)
+    if words is None:
+        words = _CODE[text] = to_words(lex(text), None)
+    start, length = span >> 24, span & 0xFFFFFF
+    return [Word(word.type, word.value, start, length) for word in words]
 
 
 def _map(macro: Word, arguments: list[list[Word]]) -> list[Word]:
