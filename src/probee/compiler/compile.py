@@ -76,15 +76,15 @@ def _without_collecting(
 
 
 def _compile(
-    lower: Lower, source: Source, target: Target, options: dict[str, Any], after: Observer | None, *, tight: bool = False
+    lower: Lower, source: Source, target: Target, options: dict[str, Any], after: Observer | None, attempt: int = 0
 ) -> ObjectSpec:
-    """Compile; `tight` is the second attempt, where the stack was too small for what should be in registers."""
+    """Compile; further attempts leave more of the stack, where it was too small, to what should be in registers."""
     from probee.compiler.codegen.frame import StackExceeded
     from probee.compiler.codegen.generate import generate_object
     from probee.compiler.ir.pipeline import optimise
 
     unit = lower(source, target, options)
-    unit.options.update({name: True for name, wanted in (("local", options.get("local")), ("tight", tight)) if wanted})
+    unit.options.update({name: True for name in (_ATTEMPTS[attempt], "local" if options.get("local") else "") if name})
     if after is not None:
         after("lower", unit)
     unit = optimise(unit, after=after)
@@ -94,9 +94,12 @@ def _compile(
             unit, source_name=source.name, source_text=source.text, source_parts=source.parts, license=license
         )
     except StackExceeded:
-        if tight:
+        if attempt + 1 == len(_ATTEMPTS):
             raise
-    return _compile(lower, source, target, options, after, tight=True)
+    return _compile(lower, source, target, options, after, attempt + 1)
+
+
+_ATTEMPTS = ("", "roomy", "tight")  # options of the unit (passes/scratch.py, passes/demote.py)
 
 
 def _lower_c(source: Source, target: Target, options: dict[str, Any]) -> Unit:

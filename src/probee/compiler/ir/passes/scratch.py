@@ -11,14 +11,16 @@ from probee.compiler.ir import op
 from probee.compiler.ir.unit import Function, Unit, Value
 
 STACK_BYTES = 512
-RESERVE = 96  # per function: spilled registers, the buffer of probe reads, the key of the lookup
-TIGHT_RESERVE = 256  # … where that was not enough
+RESERVE = 32  # per function: spilled registers, the buffer of probe reads, the key of the lookup
+ROOMY_RESERVE = 96  # … where that was not enough
+TIGHT_RESERVE = 256
 _CALLBACK_CONTEXT = {"loop": 2, "for_each_map_elem": 2, "user_ringbuf_drain": 2}  # these arguments must be in the stack
 
 
 def scratch(unit: Unit) -> Unit:
     """Move what does not fit, in every program."""
-    reserve = TIGHT_RESERVE if unit.options.get("tight") else RESERVE
+    options = unit.options
+    reserve = TIGHT_RESERVE if options.get("tight") else ROOMY_RESERVE if options.get("roomy") else RESERVE
     for program in unit.programs:
         pinned = _Pinned(program.functions)
         frames = {function.name: _StackFrame(function, reserve, pinned) for function in program.functions}
