@@ -17,7 +17,7 @@ from probee.compiler.ir.unit import Block, Unit, Value
 from probee.compiler.lang.c.provenance import Provenance
 from probee.compiler.lang.c.scope import Scope, Symbol
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
-from probee.compiler.lang.c.value import Operand, Place, Variable, is_pointer
+from probee.compiler.lang.c.value import INT, Operand, Place, Variable, is_pointer
 from probee.errors import CompileError, Unsupported
 from probee.model.ctype import CType, size_of
 from probee.model.target import Target
@@ -144,12 +144,13 @@ class Lowerer:
             place = PLACES.get(type(node))
             if place is not None:
                 try:
-                    return self.place(node).type
+                    found = self.place(node)
+                    return INT if found.bits is not None and found.bits[1] < 32 else found.type
                 except CompileError:
                     if type(node) not in OPERANDS:
                         raise
-            found = self.value(node)
-            return found.type if found is not None else _void()
+            operand = self.value(node)
+            return operand.type if operand is not None else _void()
         finally:
             b.block, self.provenance.changed = block, provenance
 
