@@ -14,7 +14,9 @@ from probee.model.spec import ProgramType
 pytestmark = pytest.mark.kernel
 
 # What a distribution may leave out of any version by configuration, or an administrator by not mounting it.
-BY_CONFIGURATION = {"btf", "kprobe", "kprobe_multi", "kprobe_session", "override_return", "tracepoint", "uprobe"}
+BY_CONFIGURATION = {
+    "btf", "kprobe", "kprobe_multi", "kprobe_session", "kprobe_unique_name", "override_return", "tracepoint", "uprobe",
+}  # fmt: skip
 
 
 def version(text: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The attempts: load a tiny program, create a small map, ask one question, look at what the kernel says.
 
-One function per kind of feature in table.py.  Nothing is attached, except to a dummy event of this process; all is
-closed again at once.
+One function per kind of feature in table.py.  Nothing is attached, except to a dummy event of this process and where a name
+that should be refused is not; all is closed again at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ESRCH = 3
 _ENODEV = 19
+_EADDRNOTAVAIL = 99
 
 
 def attempt(kind: str, argument: object) -> bool:
@@ -170,6 +171,20 @@ def _kprobe_multi(attach_type: int) -> bool:
         return link.kprobe_multi_link(program.fd, ["probee_no_such_function"], attach_type=attach_type) == -_ESRCH
 
 
+def _kprobe_unique_name() -> bool:
+    """A name that every kernel has many functions of: -EADDRNOTAVAIL.  Others put a kprobe, which is closed, on the first."""
+    from probee.kernel.syscalls.libc import address_of
+
+    type = perf.pmu_type("kprobe")
+    if type is None:
+        return False
+    name = bytearray(b"type_show\0")
+    result = perf.perf_event_open(type, 0, cpu=0, config1=address_of(name), period=1, disabled=True)
+    if result >= 0:
+        Descriptor(result, "feature probe").close()
+    return result == -_EADDRNOTAVAIL
+
+
 def _uprobe_multi() -> bool:
     """A directory instead of a binary: -EBADF.  Linux commit 89ae89f53d20 "bpf: Add multi uprobe link" (in v6.6)."""
     from probee.kernel.syscalls.libc import address_of
@@ -202,6 +217,7 @@ _LINKS: dict[str, Callable[[], bool]] = {
     "tcx_link": _tcx_link,
     "kprobe_multi": lambda: _kprobe_multi(AttachType.TRACE_KPROBE_MULTI),
     "kprobe_session": lambda: _kprobe_multi(link.KPROBE_SESSION),
+    "kprobe_unique_name": _kprobe_unique_name,
     "uprobe_multi": _uprobe_multi,
 }
 

@@ -48,6 +48,8 @@ FEATURES: dict[str, tuple[str, object, str, str]] = {
     "cgroup_link": ("link", "cgroup_link", "5.7", "af6eea57437a"),
     "kprobe_multi": ("link", "kprobe_multi", "5.18", "0dcac2725406"),
     "kprobe_session": ("link", "kprobe_session", "6.10", "535a3692ba72"),
+    # Refuses a kprobe on a name that several functions have; stable kernels have it, too.
+    "kprobe_unique_name": ("link", "kprobe_unique_name", "6.7", "b022f0c7e404"),
     "perf_link": ("link", "perf_link", "5.15", "b89fbfbb854c"),
     "sockmap_link": ("link", "sockmap_link", "6.10", "699c23f02c65"),
     "tcx_link": ("link", "tcx_link", "6.6", "e420bed02507"),

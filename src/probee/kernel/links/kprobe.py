@@ -7,6 +7,7 @@ bpf_kprobe_multi_link_attach of kernel/trace/bpf_trace.c.  Never tracefs kprobe_
 from __future__ import annotations
 
 from probee.errors import AttachError
+from probee.kernel.features.feature import has
 from probee.kernel.links.event import set_program
 from probee.kernel.links.link import Link, attach_error
 from probee.kernel.programs.program import Program
@@ -71,7 +72,8 @@ def _attach_one(spec: LinkSpec, program: Program, functions: FunctionList | None
     name, module = str(spec.parameters["function"]), str(spec.parameters.get("module") or "")
     offset = spec.parameters.get("offset", 0)
     assert isinstance(offset, int)
-    result = _open(link, _qualified(name, module), offset)
+    open_it = _open_named if has("kprobe_unique_name") else _open_unique
+    result = open_it(link, name, module, offset)
     if result == -ENOENT and module not in ("", "vmlinux"):
         # Names with a module: Linux 6.7 (commit b022f0c7e404 "tracing/kprobes: Return EADDRNOTAVAIL when func matches several
         # symbols" and its follow-up 926fe783c8a6); kernels between it and its fix know only the bare name.
@@ -84,6 +86,14 @@ def _attach_one(spec: LinkSpec, program: Program, functions: FunctionList | None
         link.close()
         raise _refusal(spec, -result, name, functions)
     return link
+
+
+def _open_unique(link: Link, name: str, module: str, offset: int) -> int:
+    """Attach by name on a kernel that would take the first of several functions without a word."""
+    from probee.kernel.links.namesake import addresses_of
+
+    several = len(addresses_of([name], module).get(name, ())) > 1
+    return -_EADDRNOTAVAIL if several else _open_named(link, name, module, offset)
 
 
 def _attach_namesakes(link: Link, name: str, module: str, offset: int) -> int:
@@ -153,8 +163,8 @@ def _open(link: Link, function: str, offset: int) -> int:
     return result
 
 
-def _qualified(name: str, module: str) -> str:
-    return name if module in ("", "*", "vmlinux") else f"{module}:{name}"
+def _open_named(link: Link, name: str, module: str, offset: int) -> int:
+    return _open(link, name if module in ("", "*", "vmlinux") else f"{module}:{name}", offset)
 
 
 # -- many functions, one link

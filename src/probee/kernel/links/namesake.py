@@ -7,10 +7,6 @@ Here each of them is meant, so they are attached by address.
 
 from __future__ import annotations
 
-from collections import Counter
-
-from probee.kernel.symbols.kallsyms import Kallsyms
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,12 +14,17 @@ if TYPE_CHECKING:
 
 def shared_names(names: Iterable[str], functions: Iterable[tuple[str, str]]) -> list[str]:
     """Return those of the names that more than one of the kernel's functions, (name, module) each, has."""
-    counts = Counter(name for name, _ in functions)
-    return [name for name in names if counts[name] > 1]
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for name, _ in functions:
+        (shared if name in seen else seen).add(name)
+    return [name for name in names if name in shared]
 
 
 def addresses_of(names: Iterable[str], module: str = "") -> dict[str, list[int]]:
     """Return where the functions of each name are, rising; those of one module ("vmlinux" for the kernel's own), or all."""
+    from probee.kernel.symbols.kallsyms import Kallsyms
+
     wanted = "" if module == "vmlinux" else module
     found = {}
     for name, places in Kallsyms().functions_named(names).items():
