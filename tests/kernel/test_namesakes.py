@@ -31,9 +31,7 @@ def traced(script: str) -> tuple[int, Counter[int]]:
     found = re.findall(r"^@\[(\w+)\]: (\d+)$", done.stdout, re.MULTILINE)
     refused = re.search(rf"(\d+) of \d+ places could not be attached: {NAME} at 0x", done.stderr)
     n_refused = int(refused[1]) if refused else 0
-    return int(attached[1]) + n_refused, Counter(
-        {int(address, 0): int(count) for address, count in found}
-    )
+    return int(attached[1]) + n_refused, Counter({int(address, 0): int(count) for address, count in found})
 
 
 @pytest.fixture(scope="module")
