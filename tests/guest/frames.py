@@ -1,16 +1,15 @@
 """Run in a guest: send frames from a device, or receive and count those that arrive at one.
 
     frames.py send DEVICE udp=200 icmp=100 other=50     (IPv4 by protocol; `other` is no IP)
-    frames.py count DEVICE SECONDS                      prints name=number of what arrived, after "ready"
+    frames.py count DEVICE     prints "ready", and when standard input ends, name=number of what has arrived
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
-import time
-from contextlib import suppress
 
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
 OTHER = 0x88B5  # the EtherType for local experiments
@@ -40,17 +39,21 @@ def send(device: str, counts: dict[str, int]) -> None:
                 sender.send(data)
 
 
-def count(device: str, seconds: float) -> None:
+def count(device: str) -> None:
     found = dict.fromkeys((*PROTOCOLS, "other"), 0)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as receiver:
         receiver.bind((device, 3))
         receiver.settimeout(0.2)
         print("ready", flush=True)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            with suppress(TimeoutError):
-                if kind := kind_of(receiver.recv(2048)):
-                    found[kind] += 1
+        while True:
+            try:
+                kind = kind_of(receiver.recv(2048))
+            except TimeoutError:
+                if select.select([sys.stdin], [], [], 0)[0]:
+                    break
+                continue
+            if kind:
+                found[kind] += 1
     print(" ".join(f"{kind}={number}" for kind, number in found.items()), flush=True)
 
 
@@ -58,4 +61,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "send":
         send(sys.argv[2], {name: int(number) for name, number in (word.split("=") for word in sys.argv[3:])})
     else:
-        count(sys.argv[2], float(sys.argv[3]))
+        count(sys.argv[2])

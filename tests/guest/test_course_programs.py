@@ -146,9 +146,10 @@ def test_what_is_sent_is_dropped_or_passes(guest: Guest, mode: list[str]) -> Non
     ready = "Dropping on near0, hit Ctrl-C to stop"
     with start(guest, "xdp_drop_count.py", *mode, "-p", "udp", "near0", ready=ready) as job:
         assert attached(guest)
-        with guest.start([*FRAMES, "count", "near0", "8"], timeout_s=100) as receiver:
+        with guest.start([*FRAMES, "count", "near0"], stdin=True, timeout_s=200) as receiver:
             receiver.wait_for("ready")
             sent(guest, "udp=200", "icmp=100", "other=50")
+            receiver.close_input()
             arrived = receiver.wait(timeout_s=100).stdout
         job.wait_for(re.compile(r"passed +not IP"))
         text = finish(job).stdout
@@ -169,7 +170,8 @@ def test_everything_is_dropped_and_a_rate_is_shown(guest: Guest) -> None:
     assert not attached(guest)
     lines = re.findall(r"^dropped +(\w+|not IP) +\d+ +([\d.]+) pkt/s$", text, re.MULTILINE)
     rates = {kind: float(rate) for kind, rate in lines}
-    assert 0 < rates["not IP"] < rates["TCP"] <= 30 / 2 + 1
+    assert 0 < rates["TCP"] <= 30 / 2 + 1
+    assert 0 < rates["not IP"] <= 10 / 2 + 1
     assert re.search(r"^Removed from near0: 40 dropped, 0 passed$", text, re.MULTILINE)
 
 
