@@ -290,8 +290,8 @@ def _non_null(check: Checker, value: Value) -> None:
     source = value.args[0]
     check.want(value, value.type.space == source.type.space and not value.type.nullable, "keeps the space")
     if value.attr != op.CLAIMED:
-        check.want(value, source.type.nullable, "its argument is not nullable")
-        check.want(value, _known_non_null(check, source), "no check_null that is known true leads here")
+        known = not source.type.nullable or _known_non_null(check, source)
+        check.want(value, known, "no check_null that is known true leads here")
 
 
 def _known_non_null(check: Checker, pointer: Value) -> bool:
@@ -349,7 +349,8 @@ def _call(check: Checker, value: Value) -> None:
         check.want(value, len(value.args) == n_parameters, f"{value.attr} has {n_parameters} parameters")
         for arg, type in zip(value.args, target.parameters, strict=False):
             moved = arg.type.space == "map" and type.space == "stack" and not arg.type.nullable  # by the pass `scratch`
-            check.want(value, arg.type is type or moved, f"an argument is {arg.type}, the parameter {type}")
+            weaker = type.nullable and arg.type.space == type.space
+            check.want(value, arg.type is type or moved or weaker, f"an argument is {arg.type}, the parameter {type}")
         check.want(value, value.type in (target.result, VOID), f"{value.attr} returns {target.result}")
 
 

@@ -8,7 +8,7 @@ recursion.  A slot that is read before it is written has the value `undef`.
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.type import Type
+from probee.compiler.ir.type import Type, pointer
 from probee.compiler.ir.unit import Block, Function, Unit, Value, replace
 
 _NO_PHI = ("context", "percpu")  # spaces whose pointers the verifier wants straight from where they come
@@ -28,6 +28,8 @@ def promotable(function: Function) -> dict[Value, Type]:
     slots: dict[Value, Type | None] = {value: None for value in function.entry.values if value.op == op.ALLOCA}
     if not slots:
         return {}
+    proved: set[Value] = set()  # slots that pointers are loaded from which are not null
+    doubtful: set[Value] = set()  # … and stored to which may be
     for block in function.blocks:
         for value in block.values:
             args = value.args
@@ -36,18 +38,34 @@ def promotable(function: Function) -> dict[Value, Type]:
             whole = None
             if value.op == op.LOAD and value.attr == 0:
                 whole = value.type
+                if whole.is_pointer and not whole.nullable:
+                    proved.add(args[0])
             elif value.op == op.STORE and value.attr == 0:
                 whole = args[1].type
                 slots.pop(args[1], None)
+                if whole.nullable:
+                    doubtful.add(args[0])
             if whole is None:
                 for arg in args:
                     slots.pop(arg, None)
             elif args[0] in slots and slots.setdefault(args[0], whole) is not whole:
-                if slots[args[0]] is None and whole.space not in _NO_PHI:
-                    slots[args[0]] = whole
-                else:
+                together = _joined(slots[args[0]], whole)
+                if together is None:
                     del slots[args[0]]
-    return {slot: type for slot, type in slots.items() if type is not None}
+                else:
+                    slots[args[0]] = together
+    return {
+        slot: pointer(type.space) if slot in proved else type
+        for slot, type in slots.items()
+        if type is not None and not (slot in proved and slot in doubtful)
+    }
+
+
+def _joined(held: Type | None, whole: Type) -> Type | None:
+    """Return the type of a slot that holds two, None when it cannot: the pointers to one space, null or not, go together."""
+    if held is None:
+        return whole if whole.space not in _NO_PHI else None
+    return pointer(whole.space, nullable=True) if held.is_pointer and held.space == whole.space else None
 
 
 class Promotion:

@@ -88,3 +88,53 @@ def test_an_address_that_is_stored_keeps_its_slot() -> None:
 @pytest.mark.parametrize("seed", range(15))
 def test_random_programs_stay_the_same(seed: int) -> None:
     assert_same(seed, each(promote.run))
+
+
+NULLABLE = pointer("map", nullable=True)
+
+
+def test_a_variable_holds_pointers_that_may_be_null_and_such_that_may_not() -> None:
+    """p = lookup(a); if (!p) p = &data; *p: a phi of both, which may be null as far as types go."""
+    d = Draft()
+    key, variable = d.alloca(8), d.alloca(8)
+    d.store(key, d.const(1))
+    d.store(variable, d.lookup(key))
+    known = d.map_value("table")
+    d.diamond(d.check_null(d.load(variable, NULLABLE)), None, lambda: d.store(variable, known))
+    d.return_(d.load(d.claim_non_null(d.load(variable, NULLABLE)), I64))
+    assert d.run(promote.run)
+    joined = d.one(op.PHI)
+    assert joined.type is NULLABLE
+    assert known in joined.args
+
+
+def test_a_variable_read_as_a_proved_pointer_must_hold_such() -> None:
+    d = Draft()
+    key, variable = d.alloca(8), d.alloca(8)
+    d.store(key, d.const(1))
+    d.store(variable, d.lookup(key))
+    d.return_(d.load(d.load(variable, pointer("map")), I64))
+    d.run(promote.run)
+    assert variable in d.all(op.ALLOCA)
+
+
+def test_one_that_always_does_is_promoted_however_it_is_read() -> None:
+    d = Draft(pointer("context"), I64)
+    variable = d.alloca(8)
+    known, other = d.map_value("table"), d.map_value("table", 8)
+    d.store(variable, known)
+    d.diamond(d.compare(op.EQ, d.param(1), 0), lambda: d.store(variable, other), None)
+    d.check_null(d.load(variable, NULLABLE))
+    d.return_(d.load(d.load(variable, pointer("map")), I64))
+    assert d.run(promote.run)
+    assert d.one(op.PHI).type is pointer("map")
+
+
+def test_pointers_to_different_memory_share_no_variable() -> None:
+    d = Draft()
+    variable = d.alloca(8)
+    d.store(variable, d.map_value("table"))
+    d.store(variable, d.alloca(8))
+    d.check_null(d.load(variable, NULLABLE))
+    d.run(promote.run)
+    assert variable in d.all(op.ALLOCA)
