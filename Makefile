@@ -56,6 +56,9 @@ bench: $(STAMP)
 	@$(PY) -c 'import llvmlite' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@$(PY) benchmarks/startup.py
 	@$(PY) benchmarks/compile_time.py
+	@$(PY) benchmarks/listing.py
+	@$(PY) benchmarks/probe_cost.py
+	@$(PY) benchmarks/attach.py
 	@$(PY) benchmarks/bcc.py
 
 clean:
