@@ -238,8 +238,8 @@ def test_tracepoint_shows_what_is_sent_again_and_what_is_dropped_and_why(guest: 
     guest.run(silent).check()
     with start(guest, "tracepoint.py", "-e", "retransmit,drop", ready=re.compile(r"TIME +EVENT")) as job:
         guest.run(["bash", "-c", "echo hello >/dev/udp/198.18.7.2/9; timeout 3 bash -c '</dev/tcp/198.18.7.9/4242'; true"])
-        job.wait_for("198.18.7.9:4242")
         job.wait_for("NO_SOCKET")
+        job.wait_for("198.18.7.9:4242")
         text = finish(job).stdout
     assert re.search(r"^\d\d:\d\d:\d\d retransmit .* 198\.18\.7\.1:\d+ -> 198\.18\.7\.9:4242 SYN_SENT$", text, re.MULTILINE)
     assert re.search(r"^\d\d:\d\d:\d\d drop +\S+ +\d+ +IPv4 +NO_SOCKET in _*udp\w+", text, re.MULTILINE)
