@@ -83,6 +83,30 @@ class Known:
                     return 0
         return None
 
+    def content(self, pointer: Value, offset: int, size: int) -> list[tuple[int, int, Value | None]] | None:
+        """Return what a range of a slot holds: (offset in it, size, value or None for zeros), None when not all is known."""
+        root, distance = locate(pointer)
+        region = self._regions.get(root)
+        if region is None or distance is None:
+            return None
+        start = offset + distance
+        parts: list[tuple[int, int, Value | None]] = [
+            (at - start, length, value)
+            for at, (length, value) in region.cells.items()
+            if start <= at and at + length <= start + size
+        ]
+        for first, last in region.zeros:
+            first, last = max(first - start, 0), min(last - start, size)
+            if first < last:
+                parts.append((first, last - first, None))
+        parts.sort(key=lambda part: part[0])
+        reached = 0
+        for at, length, _ in parts:
+            if at != reached:
+                return None
+            reached += length
+        return parts if reached == size else None
+
     def learn(self, pointer: Value, offset: int, value: Value) -> None:
         """A load just gave `value`."""
         root, distance = locate(pointer)

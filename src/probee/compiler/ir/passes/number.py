@@ -14,6 +14,7 @@ from probee.compiler.ir.passes.bounds import Bounds
 from probee.compiler.ir.passes.convert import RULES
 from probee.compiler.ir.passes.effect import CONSTANT, escaped_slots
 from probee.compiler.ir.passes.forward import Known
+from probee.compiler.ir.passes.rewrite_copy import stores_for
 from probee.compiler.ir.passes.width import width_of
 from probee.compiler.ir.type import BOOL, Type
 from probee.compiler.ir.unit import Block, Function, Unit, Value
@@ -185,6 +186,10 @@ class _Numbering:
             return value.args[0]
         elif operation == op.ZERO:
             known.zero(value.args[0], *value.attr)
+        elif operation == op.COPY and (stores := stores_for(value, known)):
+            for store in stores:
+                self._number(store, known)
+            return store
         elif operation in _MEMORY:
             known.effect(value)
         return self._append(value)

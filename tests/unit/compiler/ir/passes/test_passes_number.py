@@ -213,3 +213,40 @@ def test_no_value_is_wider_than_its_width(seed: int) -> None:
     machine.widths = widths
     machine.set("data", ZERO, random_input(random.Random(seed)))
     machine.run(bytes(64))
+
+
+def copied(d: Draft, *, known: bool) -> list[str]:
+    """Fill a slot, copy it into another, and give that away; return the operations that number leaves."""
+    own, other = d.alloca(16), d.alloca(16)
+    d.store(own, d.param(1))
+    if known:
+        d.zero(own, 8, 8)
+    else:
+        d.helper("get_current_comm", own, d.const(16))
+    d.copy(other, own, 16)
+    d.helper("trace_printk", other, d.const(16))
+    d.run(number.run)
+    return ops(d.function)
+
+
+def test_a_copy_of_what_is_known_becomes_stores() -> None:
+    d = Draft(pointer("context"), I64)
+    left = copied(d, known=True)
+    assert op.COPY not in left
+    assert [value.attr for value in d.all(op.STORE)] == [0, 0]
+    assert [value.attr for value in d.all(op.ZERO)] == [(8, 8), (8, 8)]
+
+
+def test_a_copy_of_what_a_helper_wrote_stays_one() -> None:
+    assert op.COPY in copied(Draft(pointer("context"), I64), known=False)
+
+
+def test_a_copy_of_many_small_parts_stays_one() -> None:
+    d = Draft(pointer("context"), I8)
+    own, other = d.alloca(8), d.alloca(8)
+    for at in range(8):
+        d.store(own, d.add(d.param(1), at), at)
+    d.copy(other, own, 8)
+    d.helper("trace_printk", other, d.const(8))
+    d.run(number.run)
+    assert d.all(op.COPY)
