@@ -118,8 +118,10 @@ FUNCTIONS: dict[str, str] = {
     return bits + (v > 1);
 }""",
     "bpf_log2l": """static inline unsigned int bpf_log2l(unsigned long v) {
-    unsigned int high = v >> 32;
-    return high ? bpf_log2(high) + 33 : bpf_log2(v) + 1;
+    unsigned int base = 1;
+    if (v >> 32)
+        v >>= 32, base = 33;
+    return bpf_log2(v) + base;
 }""",
     "bpf_ntoh128": """static inline unsigned __int128 bpf_ntoh128(unsigned __int128 v) {
     return ((unsigned __int128)__builtin_bswap64(v) << 64) | __builtin_bswap64(v >> 64);
