@@ -169,10 +169,13 @@ class Core:
             self._count(kept, -1)
             link.close()
 
-    @staticmethod
-    def _count(key: tuple[object, ...], change: int) -> None:
+    def _count(self, key: tuple[object, ...], change: int) -> None:
         if key[0] in ("kprobe", "uprobe"):
-            _open_probes[0] += change
+            self.count_probes(change)
+
+    @staticmethod
+    def count_probes(change: int) -> None:
+        _open_probes[0] += change
 
     def _check_probe_quota(self, num_new_probes: int) -> None:
         if _open_probes[0] + num_new_probes > self.get_probe_limit():

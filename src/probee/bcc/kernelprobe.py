@@ -11,6 +11,7 @@ from probee.bcc.constant import BPFProgType
 from probee.bcc.core import Core
 from probee.bcc.error import BccError, because
 from probee.bcc.listing import get_kprobe_functions, get_tracepoints
+from probee.bcc.manyprobe import ManyProbes, attach_many
 from probee.bcc.utils import as_bytes, as_text
 from probee.errors import ProbeeError
 from probee.model.spec import LinkSpec
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from probee.kernel.links.link import Link
+    from probee.model.spec import ObjectSpec
 
 _NOT_TRACEABLE = 'it\'s not traceable (either non-existing, inlined, or marked as "notrace")'
 _PREFIXES = ("sys_", "__x64_sys_", "__x32_compat_sys_", "__ia32_compat_sys_", "__arm64_sys_", "__s390x_sys_", "__s390_sys_",
@@ -38,6 +40,10 @@ def _event_name(prefix: bytes, event: bytes) -> bytes:
 
 class KernelProbes(Core):
     """The part of BPF that attaches to the kernel."""
+
+    def __init__(self, spec: ObjectSpec, *, debug: int = 0) -> None:
+        self._many: dict[tuple[bytes, bytes], tuple[ManyProbes, str]] = {}  # by event's name and function's
+        super().__init__(spec, debug=debug)
 
     # -- names of system calls
 
@@ -93,6 +99,10 @@ class KernelProbes(Core):
         matches = get_kprobe_functions(pattern)
         if kind == "kprobe":
             self._check_probe_quota(len(matches))
+        many = attach_many(self.module_of(), kind, as_text(name), sorted(as_text(event) for event in matches))
+        if many is not None:
+            self._note_many(many, name)
+            return
         failed = []
         for event in sorted(matches):
             try:
@@ -102,6 +112,22 @@ class KernelProbes(Core):
         if len(failed) == len(matches):
             places = "/".join(as_text(event) for event in failed)
             raise BccError(f"Failed to attach BPF program {name!r} to {kind} {places}, {_NOT_TRACEABLE}")
+
+    def _note_many(self, many: ManyProbes, name: bytes) -> None:
+        prefix = b"p_" if many.kind == "kprobe" else b"r_"
+        for function in many.functions:
+            event = _event_name(prefix, function.encode())
+            self.kprobe_fds.setdefault(event, {})[name] = many.link.descriptors[0].fd
+            self._many[event, name] = many, function
+        self.count_probes(len(many.functions))
+
+    def cleanup(self) -> None:
+        """Detach everything and close it."""
+        for many, _ in self._many.values():
+            self.count_probes(-len(many.functions))
+            many.close()
+        self._many.clear()
+        super().cleanup()
 
     def detach_kprobe(self, event: bytes | str, fn_name: bytes | str | None = None) -> None:
         """Detach from a function's entry: one of ours that is attached there, or all."""
@@ -130,6 +156,10 @@ class KernelProbes(Core):
         del self.kprobe_fds[event][name]
         if not self.kprobe_fds[event]:
             del self.kprobe_fds[event]
+        if (event, name) in self._many:
+            many, function = self._many.pop((event, name))
+            many.leave(function)
+            self.count_probes(-1)
         self.drop("kprobe", event, name)
 
     def num_open_kprobes(self) -> int:
