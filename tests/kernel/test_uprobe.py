@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from probee.compiler.compile import compile
+from probee.errors import AttachError
 from probee.kernel.features.feature import has
+from probee.kernel.target import LiveTarget
+from probee.runtime.installation import Installation
+from probee.runtime.session import Session
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
@@ -53,8 +58,8 @@ def lines(script: str, program: str) -> list[str]:
 
 def test_arguments_and_results_are_those_of_each_call(program):
     script = (
-        f"uprobe:{program}:work {{ printf(\"%d %d %d\\n\", arg0, arg1, arg2 == 0) }}"
-        f"uretprobe:{program}:work {{ printf(\"= %d\\n\", retval) }}"
+        f'uprobe:{program}:work {{ printf("%d %d %d\\n", arg0, arg1, arg2 == 0) }}'
+        f'uretprobe:{program}:work {{ printf("= %d\\n", retval) }}'
     )
     found = lines(script, program)
     assert found == [line for i in range(5) for line in (f"{i} {100 + i} 0", f"= {2 * i + 100 + ord('h')}")]
@@ -91,7 +96,8 @@ def test_only_the_process_asked_for_is_counted(program):
     script = f"uprobe:{program}:work {{ @ = count() }} interval:ms:300 {{ exit() }}"
     with subprocess.Popen(
         [sys.executable, "-m", "probee", "-q", "-e", script, "-c", f"{sys.executable} -c import\ttime;time.sleep(30)"],
-        stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as tracer:
         while tracer.poll() is None:
             subprocess.run([program], stdout=subprocess.DEVNULL, check=True)
@@ -134,3 +140,60 @@ def test_a_truncated_file_and_a_script_are_errors(program, tmp_path: Path):
 def test_a_missing_place_may_be_ignored(program):
     script = f"config = {{ missing_probes = ignore }} uprobe:{program}:no_such,uprobe:{program}:work {{ @ = count() }}"
     assert lines(script, program) == ["@: 5"]
+
+
+@pytest.fixture
+def bad_files(program, tmp_path: Path) -> dict[str, tuple[Path, str]]:
+    """Return files that have no function `work`, each with what is said of it."""
+    stripped = tmp_path / "stripped"
+    subprocess.run(["strip", "-o", str(stripped), program], check=True)
+    found = {
+        "cut": (Path(program).read_bytes()[:5000], "is cut off"),
+        "script": (b"#!/bin/sh\necho hello\n", "is no ELF file"),
+        "empty": (b"", "is empty"),
+        "stripped": (stripped.read_bytes(), "No matches for uprobe"),
+    }
+    for name, (data, _) in found.items():
+        (tmp_path / name).write_bytes(data)
+        (tmp_path / name).chmod(0o755)
+    return {name: (tmp_path / name, said) for name, (_, said) in found.items()}
+
+
+@pytest.mark.parametrize("name", ["cut", "script", "empty", "stripped"])
+def test_the_other_probes_go_on_without_those_of_a_bad_file(program, bad_files, name):
+    file, said = bad_files[name]
+    script = f"config = {{ missing_probes = warn }} uprobe:{file}:work,uprobe:{program}:work {{ @++ }}"
+    done = probee("-e", script, "-c", program)
+    assert (done.returncode, done.stderr) == (0, "Attached 1 probe\n")
+    assert f"WARNING: {said}" in done.stdout.replace(f"{file} ", "")
+    assert "@: 5" in done.stdout.splitlines()
+
+
+def test_a_program_without_symbols_is_said_to_have_none(bad_files):
+    file, _ = bad_files["stripped"]
+    done = probee("-e", f"uprobe:{file}:work {{ }}")
+    assert done.returncode == 1
+    assert "HINT: It has no symbols." in done.stderr
+
+
+def test_a_process_that_does_not_exist_is_an_error():
+    done = probee("-e", "BEGIN { exit() }", "-p", "4194304")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "4194304" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("functions", ["work", "work*"])
+def test_a_process_that_dies_while_it_is_attached_to_is_an_error(program, functions, monkeypatch: pytest.MonkeyPatch):
+    script = f"uprobe:{program}:{functions} {{ @[ustack] = count() }}"
+    attach = Installation.attach
+    with subprocess.Popen(["sleep", "60"]) as victim:
+
+        def after_its_death(installed: Installation, pid: int = 0) -> None:
+            victim.kill()
+            victim.wait()
+            attach(installed, pid)
+
+        monkeypatch.setattr(Installation, "attach", after_its_death)
+        spec = compile(script, LiveTarget(), {"has_pid": True})
+        with pytest.raises(AttachError, match="there is no such process"):
+            Session(spec, pid=victim.pid).start()

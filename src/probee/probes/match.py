@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 
-from probee.errors import CompileError, ProbeeError, UnknownName
+from probee.errors import CompileError, FormatError, ProbeeError, UnknownName
 from probee.model.target import Target
 from probee.probes.glob import compile_glob
 from probee.probes.probe import Probe, has_wildcard
@@ -26,6 +26,8 @@ NO_KPROBES = (
     "this kernel has no function that could be probed: it is built without kprobes (CONFIG_KPROBE_EVENTS)."
     " `probee lab run -- probee ...` traces a kernel that has them"
 )
+
+NO_SYMBOLS = "It has no symbols. Use an address instead of the name (with --unsafe), or install its debug symbols."
 
 
 def is_refused(function: str) -> bool:
@@ -45,7 +47,10 @@ def expand(probe: Probe, target: Target, span: int = 0, *, unsafe: bool = False)
         raise
     except ProbeeError as error:  # the target cannot tell: no tracefs, no permission, no such section
         message, _, hint = str(error).partition("\n")
-        raise CompileError(message, span, hint=hint) from error
+        is_broken_file = isinstance(error, FormatError) and probe.path  # none of its functions is there
+        refusal = UnknownName(message, span) if is_broken_file else CompileError(message, span)
+        refusal.hint = hint
+        raise refusal from error
     if found:
         return tuple(found)
     if unsafe and probe.provider.name in ("kprobe", "kretprobe") and not probe.is_pattern:
@@ -59,6 +64,12 @@ def no_match(probe: Probe, target: Target, span: int = 0) -> UnknownName:
     if probe.provider.name in KPROBES and not target.traceable_functions() and not target.functions_are_given:
         error = UnknownName(message, span)
         error.hint = NO_KPROBES
+        return error
+    if probe.provider.name in ("uprobe", "uretprobe") and not any(
+        list(binary.function_names()) for binary in target.binaries(probe.path)
+    ):
+        error = UnknownName(message, span)
+        error.hint = NO_SYMBOLS
         return error
     return UnknownName(message, span, did_you_mean=lambda: ", ".join(candidates(probe, target)))
 

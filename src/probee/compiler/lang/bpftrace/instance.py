@@ -187,7 +187,7 @@ def _matches(script: Script, point: Probe, span: int, options: Options) -> list[
         if how == "error":
             raise
         if how == "warn":
-            script.warn(f"{error.message} Skipping.", span)
+            script.warn(f"{error.message.removesuffix('.')}. Skipping.", span)
         return []
 
 
