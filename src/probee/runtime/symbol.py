@@ -18,7 +18,7 @@ FILTERED = frozenset((
     "kprobe", "kretprobe", "tracepoint", "rawtracepoint", "fentry", "fexit", "profile", "software", "hardware",
 ))  # fmt: skip
 WITHOUT_PROCESS = frozenset(("begin", "end", "self", "test", "bench", "interval", "iter"))
-MOST_DEBUG_BYTES = 64 << 20  # of a file that lines are shown from without being asked for: it is all read into memory
+MOST_DEBUG_BYTES = 32 << 20  # of a file that lines are shown from without being asked for: it is all read into memory
 MOST_THREADS = 64  # of a process that is listened to by its threads; each needs a descriptor on every CPU
 
 

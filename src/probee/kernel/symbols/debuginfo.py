@@ -17,6 +17,7 @@ from probee.kernel.symbols.dwarfunit import (
     inlined_at,
     is_special,
     name_of,
+    ranges,
     split_name,
     text,
     value,
@@ -115,6 +116,18 @@ class DebugInfo:
             self._indexed[offset] = self._unit(self._dwarf.get_CU_at(offset))
         return self._indexed[offset]
 
+    def _function_at(self, unit: Unit, address: int) -> Any:
+        """Return the entry of the function whose code is at an address: by its symbol, else by reading the unit's entries."""
+        if unit.body is unit.cu and not unit.is_read:
+            from probee.kernel.symbols.dwarfname import function_of
+
+            symbol = next((found for table in self._file.tables() if (found := table.at(address)) is not None), None)
+            name = symbol.name.partition("@")[0] if symbol is not None else ""
+            die = function_of(unit.cu, symbol.address, name) if symbol is not None else None
+            if die is not None and any(start <= address < end for start, end in ranges(die)):
+                return die
+        return unit.function_at(address)
+
     # -- lines
 
     def line_at(self, address: int) -> tuple[str, int] | None:
@@ -175,12 +188,11 @@ class DebugInfo:
         return self._safely(ask)
 
     def _rows_of(self, file: str) -> Iterator[tuple[Unit, Row, int]]:
-        """Yield the rows of a file, and what each is (Unit.graded_rows)."""
+        """Yield the rows of a file, and what each is (Unit.rows_of)."""
         for unit in self._units():
-            if any(_is_named(path, file) for path in unit.paths(self._dwarf)):
-                for row, grade in unit.graded_rows(self._dwarf):
-                    if _is_named(row[1], file):
-                        yield unit, row, grade
+            numbers = unit.numbers_of(lambda path: _is_named(path, file), self._dwarf)
+            for row, grade in unit.rows_of(numbers, self._dwarf) if numbers else ():
+                yield unit, row, grade
 
     # -- functions
 
@@ -192,7 +204,7 @@ class DebugInfo:
 
         def ask() -> list[SourceFrame]:
             unit = self._unit_at(address)
-            function = unit.function_at(address) if unit is not None else None
+            function = self._function_at(unit, address) if unit is not None else None
             row = unit.row_at(address, self._dwarf) if unit is not None else None
             if unit is None or row is None:
                 return []
@@ -222,7 +234,7 @@ class DebugInfo:
                 other = split_name(unit.cu)
                 if other and unit.body is unit.cu:  # its lines are here all the same
                     raise FormatError(f"{self.name} has its types in {other}, which is not there, or not of DWARF 5")
-                die = unit.function_at(address) or function_named(unit.body, name)
+                die = self._function_at(unit, address) or function_named(unit.body, name)
             if die is None or unit is None:
                 return None
             found: FunctionType = self._model().function(die)
@@ -235,7 +247,7 @@ class DebugInfo:
 
         def ask() -> str:
             unit = self._unit_at(address)
-            die = unit.function_at(address) if unit is not None else None
+            die = self._function_at(unit, address) if unit is not None else None
             if unit is None or die is None:
                 return ""
             if value(unit.body.get_top_DIE(), "DW_AT_language") == _GO:
@@ -269,7 +281,7 @@ class DebugInfo:
 
     def _innermost(self, unit: Unit, address: int) -> tuple[int, int]:
         """Return (unit, entry) of the function, perhaps an inlined one, that an address is in, by their places."""
-        die = unit.function_at(address)
+        die = self._function_at(unit, address)
         if die is None:
             symbol = next((found for table in self._file.tables() if (found := table.at(address)) is not None), None)
             return -1, symbol.address if symbol is not None else address

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 
+from probee.kernel.symbols.dwarfline import END, STATEMENT, LineTable, line_table
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any, TypeAlias
 
     Row: TypeAlias = tuple[int, str, int, int, bool]
@@ -22,9 +24,9 @@ _DEEPEST = 64  # inlined into inlined into …
 
 
 class Unit:
-    """A compilation unit: `rows` are (address, path, line, column, is_stmt) in order of address, None where code ends."""
+    """A compilation unit; its rows are (address, path, line, column, whether a statement begins)."""
 
-    __slots__ = ("_functions", "_paths", "_program", "_ranges", "_rows", "_starts", "body", "cu")
+    __slots__ = ("_functions", "_lines", "_paths", "_program", "_ranges", "body", "cu")
 
     def __init__(self, cu: Any) -> None:
         self.cu = cu
@@ -32,9 +34,13 @@ class Unit:
         self._ranges: list[tuple[int, int]] | None = None
         self._program: Any = None
         self._paths: list[str] | None = None
-        self._rows: list[Row | None] | None = None
-        self._starts: list[int] = []
+        self._lines: LineTable | None = None
         self._functions: list[tuple[int, int, Any]] | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its functions are known already."""
+        return self._functions is not None
 
     def holds(self, address: int) -> bool:
         if self._ranges is None:
@@ -51,9 +57,12 @@ class Unit:
     def path(self, number: int, dwarf: Any) -> str:
         """Return a file by the number that DWARF gives it: from 0 on in version 5, from 1 on before."""
         paths = self.paths(dwarf)
-        modern = self._program is not None and self._program.header["version"] >= 5
-        at = number if modern else number - 1
+        at = number if self._is_modern(dwarf) else number - 1
         return paths[at] if 0 <= at < len(paths) else ""
+
+    def _is_modern(self, dwarf: Any) -> bool:
+        self.paths(dwarf)
+        return self._program is not None and self._program.header["version"] >= 5
 
     def call_path(self, number: int, dwarf: Any) -> str:
         """Return a file by the number that an entry gives it: those of a split unit count in a table of their own."""
@@ -63,33 +72,34 @@ class Unit:
         paths = _paths(program, self.cu) if program is not None else []
         return paths[number] if 0 <= number < len(paths) else ""
 
-    def rows(self, dwarf: Any) -> list[Row | None]:
-        if self._rows is None:
+    def lines(self, dwarf: Any) -> LineTable:
+        if self._lines is None:
             self.paths(dwarf)
-            found: list[tuple[int, Row | None]] = []
-            for entry in self._program.get_entries() if self._program is not None else ():
-                state = entry.state
-                if state is None:
-                    continue
-                row = (state.address, self.path(state.file, dwarf), state.line, state.column, bool(state.is_stmt))
-                found.append((state.address, None if state.end_sequence else row))
-            found.sort(key=lambda pair: (pair[0], pair[1] is not None))
-            self._starts = [address for address, _ in found]
-            self._rows = [row for _, row in found]
-        return self._rows
+            self._lines = line_table(self._program) if self._program is not None else LineTable()
+        return self._lines
 
-    def graded_rows(self, dwarf: Any) -> Iterator[tuple[Row, int]]:
-        """Yield rows, and what each is: 0 a statement begins, 1 one goes on, 2 one would begin, but no code is left of it."""
-        rows = self.rows(dwarf)
-        ends = [*self._starts[1:], -1]
-        for row, end in zip(rows, ends, strict=False):
-            if row is not None and (row[4] or end != row[0]):
-                yield row, 2 if end == row[0] else 0 if row[4] else 1
+    def row(self, at: int, dwarf: Any) -> Row:
+        table = self.lines(dwarf)
+        path = self.path(table.files[at], dwarf)
+        return table.addresses[at], path, table.lines[at], table.columns[at], bool(table.flags[at] & STATEMENT)
+
+    def rows_of(self, numbers: Collection[int], dwarf: Any) -> Iterator[tuple[Row, int]]:
+        """Yield the rows of some files, and what each is: 0 a statement begins, 1 one goes on, 2 one has no code left."""
+        table = self.lines(dwarf)
+        for at, file in enumerate(table.files):
+            if file in numbers and not table.flags[at] & END:
+                has_code, begins = table.has_code(at), table.flags[at] & STATEMENT
+                if has_code or begins:
+                    yield self.row(at, dwarf), 2 if not has_code else 0 if begins else 1
+
+    def numbers_of(self, matches: Callable[[str], bool], dwarf: Any) -> set[int]:
+        """Return the numbers of the files whose paths match."""
+        first = 0 if self._is_modern(dwarf) else 1
+        return {number for number, path in enumerate(self.paths(dwarf), first) if matches(path)}
 
     def row_at(self, address: int, dwarf: Any) -> Row | None:
-        rows = self.rows(dwarf)
-        at = bisect_right(self._starts, address) - 1
-        return rows[at] if at >= 0 else None
+        at = self.lines(dwarf).at(address)
+        return self.row(at, dwarf) if at >= 0 else None
 
     def function_at(self, address: int) -> Any:
         """Return the entry of the function whose code is at an address, None where there is none."""
@@ -189,12 +199,17 @@ def functions(cu: Any) -> Iterator[Any]:
                 waiting.append(die)
 
 
+def names_of(die: Any) -> list[str]:
+    """Return the names that linker and source know a function by."""
+    found = [text(each, name) for each in (die, origin(die)) for name in ("DW_AT_linkage_name", "DW_AT_name")]
+    return [name for name in found if name]
+
+
 def is_special(die: Any) -> bool:
     """Return whether a compiler has changed how a function is called: it says so, or it is a copy that GCC made for itself."""
     if value(die, "DW_AT_calling_convention") == _NOCALL:
         return True
-    names = [text(each, name) for each in (die, origin(die)) for name in ("DW_AT_linkage_name", "DW_AT_name")]
-    return any(piece in name for name in names for piece in (".isra.", ".constprop."))
+    return any(piece in name for name in names_of(die) for piece in (".isra.", ".constprop."))
 
 
 def function_named(cu: Any, name: str) -> Any:
