@@ -22,7 +22,7 @@ from probee.kernel.target import LiveTarget
 from probee.outputs.text import TextOutput
 from probee.runtime.session import Session
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 CALLS = 7
 SOURCE = r"""
