@@ -13,7 +13,7 @@ from probee.bcc.error import BccError, because
 from probee.bcc.listing import get_kprobe_functions, get_tracepoints
 from probee.bcc.manyprobe import ManyProbes, attach_many
 from probee.bcc.utils import as_bytes, as_text
-from probee.errors import ProbeeError
+from probee.errors import AttachError, ProbeeError
 from probee.model.spec import LinkSpec
 
 TYPE_CHECKING = False
@@ -32,6 +32,15 @@ _TRAMPOLINES = {  # kind → (prefix of functions, which books, type, what messa
     "fmod_ret": ("kmod_ret__", "fmod_ret_fds", BPFProgType.TRACING, "Fmod_ret func", "fmod_ret kernel func"),
     "lsm": ("lsm__", "lsm_fds", BPFProgType.LSM, "LSM", ""),
 }
+
+
+def _unmatched(pattern: bytes) -> AttachError:
+    """Return why a pattern matches nothing that can be probed."""
+    from probee.kernel.features.feature import has
+
+    if not has("kprobe"):
+        return AttachError("", "this kernel has no kprobes (CONFIG_KPROBE_EVENTS); try `probee lab run`")
+    return AttachError("", f"no kernel function that matches {as_text(pattern)} can be probed")
 
 
 def _event_name(prefix: bytes, event: bytes) -> bytes:
@@ -111,7 +120,7 @@ class KernelProbes(Core):
                 failed.append(event)
         if len(failed) == len(matches):
             places = "/".join(as_text(event) for event in failed)
-            raise BccError(f"Failed to attach BPF program {name!r} to {kind} {places}, {_NOT_TRACEABLE}")
+            raise because(f"Failed to attach BPF program {name!r} to {kind} {places}, {_NOT_TRACEABLE}", _unmatched(pattern))
 
     def _note_many(self, many: ManyProbes, name: bytes) -> None:
         prefix = b"p_" if many.kind == "kprobe" else b"r_"

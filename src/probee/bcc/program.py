@@ -27,6 +27,7 @@ from probee.bcc.utils import as_bytes, as_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from probee.bcc.usdt import USDT
     from probee.model.usdt import UsdtPlace
@@ -102,6 +103,13 @@ class BPF(KernelProbes, UserProbes, EventProbes, NetworkProbes, TracePipe, Numbe
         raise BccError(f"Could not find file {name!r}")
 
     Function = Function
+
+    @staticmethod
+    def Table(*words: Any, **more: Any) -> Any:
+        """The old place of bcc.table.Table."""
+        from probee.bcc.table import Table
+
+        return Table(*words, **more)
 
     # -- what is known without a program
 
