@@ -15,7 +15,7 @@ from probee.compiler.ir import op
 from probee.compiler.ir.passes import dce, deadstore, number, promote, simplify, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
-from probee.compiler.ir.unit import Block, Function, Unit, connect
+from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
 
 FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
@@ -30,6 +30,20 @@ def _lookup(function: Function, unit: Unit) -> bool:
     from probee.compiler.ir.passes import lookup
 
     return lookup.run(function, unit)
+
+
+def _known(function: Function, unit: Unit) -> bool:
+    """Where a pointer is compared with null more than once, as C programs do."""
+    tested: set[Value] = set()
+    for block in function.blocks:
+        for value in block.values:
+            if value.op == op.CHECK_NULL or (value.op in (op.EQ, op.NE) and value.args[0].type.is_pointer):
+                if value.args[0] in tested:
+                    from probee.compiler.ir.passes import known
+
+                    return known.run(function, unit)
+                tested.add(value.args[0])
+    return False
 
 
 def _thread(function: Function, unit: Unit) -> bool:
@@ -87,6 +101,7 @@ def _demote(function: Function, unit: Unit) -> bool:
 # A pass, and whether what it changes gives the passes before it something to do
 CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("number", number.run, False),
+    ("known", _known, True),
     ("simplify", simplify.run, True),
     ("lookup", _lookup, True),
     ("thread", _thread, True),

@@ -71,7 +71,18 @@ def bswap(m: Maker, value: Value) -> Value | None:
 
 def address(m: Maker, value: Value) -> Value | None:
     source = value.args[0]
-    return source.args[0] if source.op == op.POINTER else None
+    if source.op == op.POINTER:
+        return source.args[0]
+    distance = 0
+    while source.op in (op.OFFSET, op.NON_NULL):  # &((struct s *)0)->member
+        if source.op == op.OFFSET:
+            if source.args[1].op != op.CONST or source in m.fields:
+                return None
+            distance += source.args[1].attr
+        source = source.args[0]
+    if source.op == op.POINTER:
+        source = source.args[0]
+    return m.const(source.attr + distance, I64) if source.op == op.CONST else None
 
 
 def pointer(m: Maker, value: Value) -> Value | None:

@@ -163,3 +163,10 @@ def test_a_condition_as_a_number_compared_with_zero_is_the_condition() -> None:
 def test_a_bool_compared_keeps_its_meaning() -> None:
     for operation, constant in itertools.product(op.COMPARISONS, (0, 1)):
         check(lambda b, x: b.compare(operation, b.compare(op.SLT, x, 0), b.const(constant, BOOL)), EVERY)  # noqa: B023
+
+
+def test_the_place_of_a_member_of_nothing_is_its_offset() -> None:
+    """(u64)&((struct s *)0)->member, by either way to write 0."""
+    _, by_null, _ = fold(lambda b: b.address(b.offset(b.claim_non_null(b.null("kernel")), 56)))
+    _, by_number, _ = fold(lambda b: b.address(b.offset(b.pointer(b.const(8), "kernel"), 56)))
+    assert (by_null.op, by_null.attr, by_number.attr) == (op.CONST, 56, 64)

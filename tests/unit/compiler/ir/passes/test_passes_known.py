@@ -8,6 +8,7 @@ from ir_passes import Draft, assert_same, each, ops
 from probee.compiler.ir import op
 from probee.compiler.ir.passes import known, promote
 from probee.compiler.ir.passes.fact import Facts
+from probee.compiler.ir.pipeline import optimise
 from probee.compiler.ir.type import BOOL, I64, pointer
 from probee.compiler.ir.unit import Value
 
@@ -96,3 +97,17 @@ def test_a_bool_used_in_its_own_arm_is_a_constant() -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_random_programs_stay_the_same(seed: int) -> None:
     assert_same(seed, each(promote.run, known.run))
+
+
+def test_a_pointer_that_was_compared_with_null_is_not_compared_again() -> None:
+    """if (p == 0) return; if (p != 0) …: in C's words first, then as a check."""
+    d = Draft()
+    key = d.alloca(8)
+    d.store(key, d.const(1))
+    found = d.lookup(key)
+    d.diamond(d.compare(op.EQ, found, d.null("map")), lambda: d.return_(d.const(0)), None)
+    d.diamond(d.check_null(found), lambda: d.store(d.claim_non_null(found), d.const(7)), None)
+    d.return_(d.const(1))
+    optimise(d.unit)
+    assert ops(d.function).count(op.BRANCH) == 1
+    assert len(d.all(op.STORE)) == 2
