@@ -89,7 +89,7 @@ def _types(source: Source, target: Any, chosen: dict[str, Any], spec: ObjectSpec
 
 def language_options(chosen: dict[str, Any]) -> Any:
     """Return the front end's options from those of compile()."""
-    from probee.compiler.lang.bpftrace.program import Options as LanguageOptions
+    from probee.compiler.lang.bpftrace.option import Options as LanguageOptions
 
     taken: Any = {name: chosen[name] for name in LanguageOptions.__slots__ if name in chosen}
     for name, value in taken.items():

@@ -110,7 +110,8 @@ def _lower_c(source: Source, target: Target, options: dict[str, Any]) -> Unit:
 
 def lower(source: Source, target: Target, options: dict[str, Any]) -> Unit:
     """Return a script's unit as its front end wrote it, before any pass."""
-    from probee.compiler.lang.bpftrace.program import Options, lower_script
+    from probee.compiler.lang.bpftrace.option import Options
+    from probee.compiler.lang.bpftrace.program import lower_script
 
     chosen = Options(
         parameters=tuple(options.get("parameters", ())),

@@ -14,7 +14,7 @@ from probee.probes.probe import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from probee.compiler.lang.bpftrace.program import Options
+    from probee.compiler.lang.bpftrace.option import Options
     from probee.model.target import KernelFunction
     from probee.model.usdt import UsdtPlace
 
