@@ -163,8 +163,9 @@ def _lower_cookie(low: Lowerer, node: ast.Call, target: Place | None) -> Value:
 
 
 def _check_dwarf(resolver: Resolver, node: ast.Call) -> Ty:
-    hint = "ustack follows frame pointers: build the program with -fno-omit-frame-pointer."
-    raise Unsupported("dw_ustack is not supported yet: stacks are not unwound by debug information", node.span, hint=hint)
+    hint = "ustack follows frame pointers: build the program, and its libraries, with -fno-omit-frame-pointer."
+    message = "dw_ustack is not supported yet: it needs an unwinder in the kernel, and tables of .eh_frame in maps"
+    raise Unsupported(message, node.span, hint=hint)
 
 
 def _check_unwatch(resolver: Resolver, node: ast.Call) -> Ty:

@@ -147,7 +147,7 @@ IN_BEGIN = [
     ("socket_cookie(0);", "socket_cookie(0)", 'socket_cookie() can not be used with "begin" probes'),
     ('skboutput("f", 0, 0, 0);', 'skboutput("f", 0, 0, 0)', 'skboutput() can not be used with "begin" probes'),
     ('uaddr("x");', 'uaddr("x")', "uaddr can not be used for this probetype: special"),
-    ("dw_ustack;", "dw_ustack", "dw_ustack is not supported yet: stacks are not unwound by debug information"),
+    ("dw_ustack;", "dw_ustack", "dw_ustack is not supported yet: it needs an unwinder in the kernel"),
     ("cpu(3);", "cpu(3)", "cpu() requires no arguments (1 provided)"),
     ('comm("x");', 'comm("x")', "Only integer supported for comm()'s pid"),
     ('memcmp("abc", "abd", 5);', "5", "memcmp() compares at most the 4 bytes that both values have"),
