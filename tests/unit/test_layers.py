@@ -47,7 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "api": {"compiler", "kernel", "runtime", "outputs", "formats", "model", "errors"},
     "bcc": {
         "api", "compiler", "compiler.cache", "compiler.lang.bpftrace._tables", "kernel", "kernel.cachedir", "kernel.syscalls",
-        "kernel.maps", "kernel.symbols", "kernel.programs", "kernel.links", "runtime", "formats", "probes", "model", "errors",
+        "kernel.features", "kernel.maps", "kernel.symbols", "kernel.programs", "kernel.links", "runtime", "formats", "probes",
+        "model", "errors",
     },
     "lab": {"errors"},
     "cli": {"*"},
