@@ -9,7 +9,7 @@ from probee.compiler.lang.c import arithmetic, convert, memory
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer, span_of
 from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate
 from probee.errors import TypeMismatch
-from probee.model.ctype import ArrayType, size_of, strip
+from probee.model.ctype import ArrayType, IntType, size_of, strip
 
 
 def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
@@ -39,7 +39,12 @@ def _assign_aggregate(low: Lowerer, place: Place, node: c_ast.Assignment) -> Non
     """A struct, or an integer of 128 bits, which also takes what a smaller one holds."""
     span = span_of(node)
     if node.op != "=":
-        raise TypeMismatch(f"'{node.op}' does not take '{place.type.spelling()}'", span)
+        if not isinstance(strip(place.type), IntType):
+            raise TypeMismatch(f"'{node.op}' does not take '{place.type.spelling()}'", span)
+        from probee.compiler.lang.c.wide import change
+
+        change(low, place, node.op[:-1], node.rvalue, span)
+        return
     store_aggregate(low, place, node.rvalue)
 
 
@@ -68,10 +73,15 @@ def _assigned_place(low: Lowerer, node: c_ast.Assignment) -> Place:
     return place
 
 
-def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
+def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
     """++x, --x, x++, x--"""
     span = span_of(node)
     place = low.place(node.expr)
+    if is_aggregate(place.type) and isinstance(strip(place.type), IntType):
+        from probee.compiler.lang.c.wide import change
+
+        change(low, place, node.op[-1], None, span)
+        return None
     old = memory.load(low, place, span)
     one = Operand(INT, low.b.const(1, int_type(4)))
     new = arithmetic.binary(low, node.op[-1], old, one, span)

@@ -63,6 +63,10 @@ def number(low: Lowerer, operand: Operand) -> Value:
 
 def wide(low: Lowerer, operand: Operand) -> Value:
     """Return an operand as an i64, extended as its type says."""
+    value = operand.value
+    if value.op == op.CONST and value.type.is_int:
+        bits, negative = value.type.bits, is_signed(operand.type) and value.attr >> (value.type.bits - 1)
+        return low.b.const(value.attr - (1 << bits) if negative else value.attr)
     return low.b.resize(number(low, operand), I64, signed=is_signed(operand.type))
 
 

@@ -208,7 +208,7 @@ def _dereference(low: Lowerer, node: c_ast.UnaryOp) -> Place:
 # -- binary operators
 
 
-def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand:
+def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand | None:
     if node.op in ("&&", "||"):
         return _logical(low, node)
     left, right = low.value(node.left), low.value(node.right)
@@ -392,8 +392,15 @@ OPERANDS.update(
         c_ast.ExprList: _comma, c_ast.Compound: _statement_expression, c_ast.CompoundLiteral: _loaded,
     }
 )  # fmt: skip
+def _computed_place(low: Lowerer, node: c_ast.BinaryOp) -> Place:
+    from probee.compiler.lang.c.wide import computed
+
+    return computed(low, node)
+
+
 PLACES.update(
     {
+        c_ast.BinaryOp: _computed_place,
         c_ast.ID: _name_place, c_ast.Constant: _string_place, c_ast.StructRef: _member_place, c_ast.ArrayRef: _element_place,
         c_ast.UnaryOp: _dereference, c_ast.Compound: _statement_place, c_ast.CompoundLiteral: _compound_literal,
         c_ast.Cast: _cast_place,

@@ -17,7 +17,7 @@ from probee.compiler.ir.unit import Block, Unit, Value
 from probee.compiler.lang.c.provenance import Provenance
 from probee.compiler.lang.c.scope import Scope, Symbol
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
-from probee.compiler.lang.c.value import INT, Operand, Place, Variable, is_pointer
+from probee.compiler.lang.c.value import INT, Operand, Place, Variable, is_pointer, is_wide
 from probee.errors import CompileError, Unsupported
 from probee.model.ctype import CType, size_of
 from probee.model.target import Target
@@ -95,6 +95,10 @@ class Lowerer:
         """Return an expression's value: a scalar.  Arrays and functions have become pointers."""
         found = self.value(node)
         if found is None:
+            if is_wide(self.type_of(node)):
+                from probee.compiler.lang.c.wide import low_half
+
+                return low_half(self, node, _void())
             from probee.compiler.lang.c.complaint import no_value
 
             raise no_value(self, node)

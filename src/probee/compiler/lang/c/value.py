@@ -14,7 +14,8 @@ from probee.model.ctype import ArrayType, CType, EnumType, FloatType, FunctionTy
 
 __all__ = [
     "CHAR", "INT", "LONG", "LONG_LONG", "UNSIGNED", "UNSIGNED_LONG", "UNSIGNED_LONG_LONG", "Operand", "Place", "Variable",
-    "is_aggregate", "is_bool", "is_float", "is_function", "is_integer", "is_pointer", "is_scalar", "is_signed", "pointee",
+    "is_aggregate", "is_bool", "is_float", "is_function", "is_integer", "is_pointer", "is_scalar", "is_signed", "is_wide",
+    "pointee",
 ]  # fmt: skip
 
 
@@ -93,6 +94,12 @@ def is_aggregate(ctype: CType) -> bool:
     """Return whether a type is only ever handled in memory: structs, unions, 128-bit integers."""
     bare = strip(ctype)
     return isinstance(bare, StructType) or (isinstance(bare, IntType) and bare.size > 8)
+
+
+def is_wide(ctype: CType) -> bool:
+    """Return whether a type is an integer of 128 bits."""
+    bare = strip(ctype)
+    return isinstance(bare, IntType) and bare.size > 8
 
 
 def is_signed(ctype: CType) -> bool:

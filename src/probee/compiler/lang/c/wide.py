@@ -1,4 +1,7 @@
-"""Integers of 128 bits, which live in memory: what programs do with IPv6 addresses, compared, tested and cut to 64 bits."""
+"""Integers of 128 bits, which live in memory: what programs do with IPv6 addresses and long sums.
+
+They are compared, tested, cut to 64 bits, added, subtracted, combined bit by bit and shifted by constants; not multiplied.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.lower import Lowerer, span_of
-from probee.compiler.lang.c.value import UNSIGNED_LONG_LONG, Operand, Place, is_aggregate, is_signed
+from probee.compiler.lang.c.value import UNSIGNED_LONG_LONG, Operand, Place, is_aggregate, is_signed, is_wide
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import CType, IntType, strip
 
@@ -36,13 +39,69 @@ def _place(low: Lowerer, node: c_ast.Node) -> Place:
     return low.place(node)
 
 
-def binary(low: Lowerer, node: c_ast.BinaryOp, left: Operand | None, right: Operand | None) -> Operand:
-    """Return `left == right` or `left != right`; None stands for an operand of 128 bits."""
-    one, two = _halves(low, node.left, left), _halves(low, node.right, right)
+def binary(low: Lowerer, node: c_ast.BinaryOp, left: Operand | None, right: Operand | None) -> Operand | None:
+    """Return `left == right` or `left != right`, and None of what is of 128 bits; None stands for an operand of so many."""
     if node.op not in ("==", "!="):
-        raise Unsupported(f"'{node.op}' on integers of 128 bits: only == and != are supported", span_of(node))
+        if node.op not in _COMPUTED:
+            raise Unsupported(f"'{node.op}' on integers of 128 bits is not supported", span_of(node))
+        return None
+    one, two = _halves(low, node.left, left), _halves(low, node.right, right)
     apart = low.b.or_(low.b.xor(one[0], two[0]), low.b.xor(one[1], two[1]))
     return convert.from_truth(low, low.b.compare(op.EQ if node.op == "==" else op.NE, apart, 0))
+
+
+_COMPUTED = ("+", "-", "&", "|", "^", "<<", ">>")
+_BITWISE = {"&": op.AND, "|": op.OR, "^": op.XOR}
+
+
+def _compute(low: Lowerer, operator: str, one: tuple[Value, Value], two: tuple[Value, Value], span: int) -> tuple[Value, Value]:
+    b = low.b
+    if operator in _BITWISE:
+        operation = _BITWISE[operator]
+        return b.binary(operation, one[0], two[0]), b.binary(operation, one[1], two[1])
+    if operator == "+":
+        lower = b.add(one[0], two[0])
+        carry = b.zext(b.compare(op.ULT, lower, one[0]), I64)
+        return lower, b.add(b.add(one[1], two[1]), carry)
+    if operator == "-":
+        borrow = b.zext(b.compare(op.ULT, one[0], two[0]), I64)
+        return b.sub(one[0], two[0]), b.sub(b.sub(one[1], two[1]), borrow)
+    if operator not in ("<<", ">>") or two[0].op != op.CONST:
+        raise Unsupported(f"'{operator}' on integers of 128 bits is not supported, except shifts by constants", span)
+    by = two[0].attr & 127
+    if operator == ">>":
+        if by >= 64:
+            return b.lshr(one[1], by - 64), b.const(0)
+        return b.or_(b.lshr(one[0], by), b.shl(one[1], 64 - by)) if by else one[0], b.lshr(one[1], by)
+    if by >= 64:
+        return b.const(0), b.shl(one[0], by - 64)
+    return b.shl(one[0], by), b.or_(b.shl(one[1], by), b.lshr(one[0], 64 - by)) if by else one[1]
+
+
+def computed(low: Lowerer, node: c_ast.BinaryOp) -> Place:
+    """Return where the result of an operator on 128 bits lies."""
+    ctype = next((found for side in (node.left, node.right) if is_wide(found := low.type_of(side))), None)
+    if ctype is None or node.op not in _COMPUTED:
+        raise CompileError("this has no address", span_of(node))
+    one, two = (_halves(low, side, low.value(side)) for side in (node.left, node.right))
+    variable = low.variable(ctype, "result")
+    _store(low, Place(ctype, variable.slot), _compute(low, node.op, one, two, span_of(node)), span_of(node))
+    return Place(ctype, variable.slot)
+
+
+def change(low: Lowerer, place: Place, operator: str, node: c_ast.Node | None, span: int) -> None:
+    """Do `place operator= node`, `place operator= 1` without a node."""
+    two = (low.b.const(1), low.b.const(0)) if node is None else _halves(low, node, low.value(node))
+    first, second = (
+        convert.number(low, memory.load(low, Place(_HALF, place.base, place.offset + at), span)) for at in (0, 8)
+    )
+    _store(low, place, _compute(low, operator, (first, second), two, span), span)
+
+
+def _store(low: Lowerer, place: Place, halves: tuple[Value, Value], span: int) -> None:
+    base = memory.writable(low, place, span)
+    for at, half in zip((0, 8), halves, strict=True):
+        low.b.store(base, half, place.offset + at)
 
 
 def truth(low: Lowerer, node: c_ast.Node) -> Value:

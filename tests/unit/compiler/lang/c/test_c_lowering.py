@@ -61,6 +61,9 @@ def refused(text: str) -> str:
         ("u64 x[2] = { 1, 2 }, y[2]; __builtin_memcpy(y, x, sizeof(y)); return y[1];", 2),
         ("u8 x[5]; __builtin_memset(x, 3, 5); return x[4] + __builtin_memcmp(x, \"\\3\\3\", 2);", 3),
         ("unsigned __int128 x = 5; return x == 5 && x != 6;", 1),
+        ("unsigned __int128 x = ~0ULL; x++; return (u64)(x >> 64) * 10 + (u64)x;", 10),
+        ("unsigned __int128 x = 1, y; x <<= 100; y = x - 1; return (u64)(y >> 64);", (1 << 36) - 1),
+        ("unsigned __int128 x = a; x += x; x |= 1; return x;", 15),
         ("return 3000000.0 > a;", 1),
     ],
 )
