@@ -73,6 +73,27 @@ def test_events_arrive_as_the_struct_that_the_program_sent(face: BPF) -> None:
     assert [leaf.value for leaf in face["counts"].values()] == [5]
 
 
+def test_a_table_has_one_buffer_whoever_looks_at_it(face: BPF) -> None:
+    found: list[Any] = []
+    face.get_table("events").open_perf_buffer(lambda cpu, data, size: found.append(face[b"events"].event(data)))
+    run(face, "to_perf", 2)
+    face.perf_buffer_poll(1000)
+    run(face, "to_perf", 2)
+    face.perf_buffer_poll(1000)
+    assert [(event.number, event.name) for event in found] == [(7, b"probee")] * 4
+    assert face["events"] is face[b"events"]
+
+
+def test_a_buffer_that_is_opened_again_takes_the_place_of_the_first(face: BPF) -> None:
+    first: list[int] = []
+    second: list[int] = []
+    face["ring"].open_ring_buffer(lambda ctx, data, size: first.append(size))
+    face["ring"].open_ring_buffer(lambda ctx, data, size: second.append(size))
+    run(face, "to_ring", 3)
+    face.ring_buffer_poll(1000)
+    assert (first, second) == ([], [24] * 3)
+
+
 def test_a_ring_buffer_hands_its_callback_the_context(face: BPF) -> None:
     found: list[Any] = []
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from select import epoll
     from typing import Any
 
-    from probee.bcc.delivery import Delivery
+    from probee.bcc.delivery import Delivery, PerfDelivery
     from probee.kernel.links.link import Link
     from probee.kernel.maps.map import Map
     from probee.kernel.programs.program import Program
@@ -50,7 +50,7 @@ class Core:
     def __init__(self, spec: ObjectSpec, *, debug: int = 0) -> None:
         self.debug = debug
         self.funcs: dict[bytes, Function] = {}
-        self.tables: dict[Any, Any] = {}
+        self.tables: dict[bytes, Any] = {}
         self.kprobe_fds: dict[bytes, dict[bytes, int]] = {}
         self.uprobe_fds: dict[bytes, int] = {}
         self.tracepoint_fds: dict[bytes, int] = {}
@@ -60,9 +60,9 @@ class Core:
         self.fmod_ret_fds: dict[bytes, int] = {}
         self.lsm_fds: dict[bytes, int] = {}
         self.open_perf_events: dict[tuple[int, int], dict[int, int]] = {}
-        self.perf_buffers: dict[int, Delivery] = {}  # by the table's id()
+        self.perf_buffers: dict[int, Delivery] = {}  # by the map's number
         self.tracefile: Any = None
-        self._ring_buffers: list[Delivery] = []
+        self._ring_buffers: dict[int, Delivery] = {}
         self._polls: dict[str, epoll] = {}
         self._links: list[tuple[tuple[object, ...], Link]] = []
         self.module: Module | None = Module(spec, debug=debug)
@@ -138,18 +138,19 @@ class Core:
         return Table(self, id, live.fd, keytype, leaftype, as_bytes(name), reducer=reducer)
 
     def __getitem__(self, key: bytes | str) -> Any:
-        if key not in self.tables:
-            self.tables[key] = self.get_table(key)
-        return self.tables[key]
+        name = as_bytes(key)
+        if name not in self.tables:
+            self.tables[name] = self.get_table(name)
+        return self.tables[name]
 
     def __setitem__(self, key: bytes | str, leaf: Any) -> None:
-        self.tables[key] = leaf
+        self.tables[as_bytes(key)] = leaf
 
     def __len__(self) -> int:
         return len(self.tables)
 
     def __delitem__(self, key: bytes | str) -> None:
-        del self.tables[key]
+        del self.tables[as_bytes(key)]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.tables)
@@ -189,20 +190,27 @@ class Core:
 
     # -- buffers
 
-    def add_perf_buffer(self, table: object, delivery: Delivery) -> None:
-        from probee.bcc.delivery import PerfDelivery
-
-        assert isinstance(delivery, PerfDelivery)
-        self.perf_buffers[id(table)] = delivery
+    def add_perf_buffer(self, map_id: int, delivery: PerfDelivery) -> None:
+        """Poll a buffer from now on, in the place of the one that the map had."""
+        old = self.perf_buffers.get(map_id)
+        if old is not None:
+            old.close()
+        self.perf_buffers[map_id] = delivery
         for fd in delivery.buffer.descriptors:
             self._poll("perf").register(fd, 1)  # EPOLLIN
 
-    def drop_perf_buffer(self, table: object) -> None:
-        self.perf_buffers.pop(id(table), None)
+    def add_ring_buffer(self, map_id: int, delivery: Delivery) -> None:
+        """Poll a ring from now on, in the place of what the map had."""
+        old = self._ring_buffers.get(map_id)
+        if old is not None:
+            old.close()
+        else:
+            self._poll("ring").register(self.map_at(map_id).fd, 1)  # EPOLLIN
+        self._ring_buffers[map_id] = delivery
 
-    def add_ring_buffer(self, fd: int, delivery: Delivery) -> None:
-        self._ring_buffers.append(delivery)
-        self._poll("ring").register(fd, 1)  # EPOLLIN
+    def delivery_of(self, map_id: int) -> Delivery | None:
+        """Return what hands out the records of a map."""
+        return self.perf_buffers.get(map_id) or self._ring_buffers.get(map_id)
 
     def _poll(self, kind: str) -> epoll:
         if kind not in self._polls:
@@ -231,14 +239,15 @@ class Core:
         """Wait for records, at most `timeout` milliseconds, and call back for those that are there."""
         if not self._ring_buffers:
             raise BccError("No ring buffers to poll")
-        if any(delivery.waiting for delivery in self._ring_buffers) or self._poll("ring").poll(_seconds(timeout)):
+        waits = any(delivery.waiting for delivery in self._ring_buffers.values())
+        if waits or self._poll("ring").poll(_seconds(timeout)):
             self.ring_buffer_consume()
 
     def ring_buffer_consume(self) -> None:
         """Call back for the records that are there, without waiting."""
         if not self._ring_buffers:
             raise BccError("No ring buffers to poll")
-        for delivery in self._ring_buffers:
+        for delivery in list(self._ring_buffers.values()):
             delivery.deliver()
 
     # -- the end
@@ -260,12 +269,8 @@ class Core:
         opened = (self.tracepoint_fds, self.raw_tracepoint_fds, self.kfunc_entry_fds, self.kfunc_exit_fds, self.fmod_ret_fds)
         for kept in (self.kprobe_fds, self.uprobe_fds, *opened, self.lsm_fds, self.open_perf_events):
             kept.clear()
-        for table in self.tables.values():
-            close = getattr(table, "close", None)
-            if close is not None:
-                close()
         self.tables.clear()
-        for delivery in (*self.perf_buffers.values(), *self._ring_buffers):
+        for delivery in (*self.perf_buffers.values(), *self._ring_buffers.values()):
             delivery.close()
         self.perf_buffers.clear()
         self._ring_buffers.clear()

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from probee.bcc.delivery import Delivery
 
 
-def _event(table: PerfEventArray | RingBuf, delivery: Delivery | None, data: int) -> Any:
-    """What `event` does the first time, and for addresses of other memory."""
+def _event(table: PerfEventArray | RingBuf, data: int) -> Any:
+    """What `event` does the first time, and for addresses of other memory: another object may have opened the buffer."""
     found = table.bpf.module_of().structures.find("event", table._name.decode())
     if found is None:
         raise BccError(f"nothing tells what is sent through {table._name.decode()}: define the data with ctypes")
     table._class = found.from_buffer_copy
+    delivery = table._delivery = table.bpf.delivery_of(table.map_id)
     if delivery is None:
         return ct.cast(data, ct.POINTER(found)).contents
     return delivery.event(data, found)
@@ -41,7 +42,7 @@ class PerfEventArray(ArrayBase):
         self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None
     ) -> None:
         super().__init__(bpf, map_id, map_fd, keytype, leaftype, name)
-        self._delivery: PerfDelivery | None = None
+        self._delivery: Delivery | None = None  # what hands out the records
         self._class: Any = None
 
     def event(self, data: Any) -> Any:
@@ -50,7 +51,7 @@ class PerfEventArray(ArrayBase):
         try:
             return self._class(delivery.data, data - delivery.base)  # type: ignore[union-attr]  # see below
         except (TypeError, AttributeError, ValueError):
-            return _event(self, delivery, data)
+            return _event(self, data)
 
     def open_perf_buffer(
         self, callback: Callable[[int, int, int], Any], page_cnt: int = 8, lost_cb: Callable[[int], Any] | None = None,
@@ -66,13 +67,12 @@ class PerfEventArray(ArrayBase):
         if page_cnt < 1 or page_cnt & (page_cnt - 1):
             raise BccError("Perf buffer page_cnt must be a power of two")
         assert isinstance(self._live, PerfEventArrayMap)
-        self.close()
         try:
             buffer = PerfBuffer(self._live, page_cnt, wakeup_events=wakeup_events)
         except ProbeeError as error:
             raise BccError(f"Could not open perf buffer: {error}") from None
-        self._delivery = PerfDelivery(buffer, callback, lost_cb)
-        self.bpf.add_perf_buffer(self, self._delivery)
+        delivery = self._delivery = PerfDelivery(buffer, callback, lost_cb)
+        self.bpf.add_perf_buffer(self.map_id, delivery)
 
     def open_perf_event(self, typ: int, config: int, pid: int = -1) -> None:
         """Open a counter on each CPU, which programs read by perf_read(CUR_CPU_IDENTIFIER)."""
@@ -86,13 +86,6 @@ class PerfEventArray(ArrayBase):
         """Empty a CPU's place; what is open for it stays until the table goes."""
         map_delete(self.map_fd, bytes(key if not isinstance(key, int) else self.Key(key)))
 
-    def close(self) -> None:
-        """Give the buffers' memory back."""
-        if self._delivery is not None:
-            self.bpf.drop_perf_buffer(self)
-            self._delivery.close()
-            self._delivery = None
-
     def items(self) -> Any:
         return []
 
@@ -104,7 +97,7 @@ class RingBuf(TableBase):
         self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None
     ) -> None:
         super().__init__(bpf, map_id, map_fd, keytype, leaftype, name)
-        self._delivery: RingDelivery | None = None
+        self._delivery: Delivery | None = None  # what hands out the records
         self._class: Any = None
 
     def __len__(self) -> int:
@@ -116,7 +109,7 @@ class RingBuf(TableBase):
         try:
             return self._class(delivery.data, data - delivery.base)  # type: ignore[union-attr]  # see below
         except (TypeError, AttributeError, ValueError):
-            return _event(self, delivery, data)
+            return _event(self, data)
 
     def open_ring_buffer(self, callback: Callable[[Any, int, int], Any], ctx: Any = None) -> None:
         """Have `callback(ctx, data, size)` called for each record, by ring_buffer_poll and ring_buffer_consume."""
@@ -126,9 +119,4 @@ class RingBuf(TableBase):
         except ProbeeError as error:
             raise BccError(f"Could not open ring buffer: {error}") from None
         self._delivery = RingDelivery(memory, callback, ctx)
-        self.bpf.add_ring_buffer(self._live.fd, self._delivery)
-
-    def close(self) -> None:
-        if self._delivery is not None:
-            self._delivery.close()
-            self._delivery = None
+        self.bpf.add_ring_buffer(self.map_id, self._delivery)

@@ -68,9 +68,13 @@ class BPF(KernelProbes, UserProbes, EventProbes, NetworkProbes, TracePipe, Numbe
         flags = [as_text(flag) for flag in cflags]
         spec = compiled(source, name=name, cflags=flags, usdt=places, identity=";".join(identities))
         super().__init__(spec, debug=debug)
-        for context in usdt_contexts:
-            context.attach_uprobes(self, attach_usdt_ignore_pid)
-        self._trace_autoload()
+        try:
+            for context in usdt_contexts:
+                context.attach_uprobes(self, attach_usdt_ignore_pid)
+            self._trace_autoload()
+        except BaseException:
+            self.cleanup()  # programs try another text then
+            raise
 
     def _trace_autoload(self) -> None:
         """Attach the functions that say by their names where they belong."""
