@@ -201,6 +201,28 @@ def test_without_the_library_the_line_that_installs_it_is_said(program, tmp_path
     assert lines(f"uprobe:{program}:one_of {{ print(arg0) }}", program) == ["8"]
 
 
+def test_functions_that_are_not_called_as_c_calls_are_refused(tmp_path):
+    """GCC makes copies of functions whose parameters it knows; and two files may have functions of one name."""
+    other = '__attribute__((noipa)) static int twin(char *a) { return *a; }\nint same(void) { return twin("x"); }\n'
+    (tmp_path / "same.c").write_text(other)
+    source = """
+        __attribute__((noinline)) static int copied(int a, int b) { asm volatile("" :: "r"(a), "r"(b)); return a + b; }
+        __attribute__((noipa)) static int twin(long a, int b) { return a + b; }
+        int same(void);
+        int main(int argc, char **argv) { return copied(argc, 77) + copied(argc + 1, 77) + twin(1, 2) + same() == 0; }
+    """
+    (tmp_path / "main.c").write_text(source)
+    subprocess.run(["gcc", "-g", "-O2", "-o", "app", "main.c", "same.c"], cwd=tmp_path, check=True)
+    app = tmp_path / "app"
+    names = subprocess.run(["nm", app], capture_output=True, text=True, check=True).stdout.split()
+    copies = [name for name in names if name.startswith("copied.")]
+    assert copies
+    done = probee("--dry-run", "-e", f'uprobe:{app}:"{copies[0]}" {{ print(args.a) }}')
+    assert "is not known: the compiler has made it of another function, with fewer parameters" in done.stderr
+    done = probee("--dry-run", "-e", f"uprobe:{app}:twin {{ print(args.a) }}")
+    assert f"{app} has 2 functions twin, and their parameters are not the same" in done.stderr
+
+
 def test_a_debug_file_that_appears_or_changes_is_seen(program, tmp_path):
     """The answer of the first compile, that there is none, must not come from the cache once there is one."""
     stripped, debug = tmp_path / "stripped", tmp_path / "stripped.debug"

@@ -144,6 +144,22 @@ def test_a_function_has_its_signature_in_the_models_types(program: Path) -> None
     assert node.find("f")[1].type.size == 4
 
 
+@pytest.mark.skipif(not shutil.which("dwz"), reason="needs dwz")
+def test_what_programs_have_in_common_may_be_in_a_file_of_its_own(program: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copy(program, tmp_path / name)
+    command = ["dwz", "-m", "common.debug", "-M", str(tmp_path / "common.debug"), "one", "two"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert open_elf(str(tmp_path / "one")).section(".gnu_debugaltlink") is not None
+    file, debug = info(tmp_path / "one")
+    signature = debug.signature_at(file.find("work")[0].address)
+    assert signature is not None and signature.spelling("work").startswith("int work(int n, node_t *node, void (*call)(int, ")
+    assert debug.line_at(file.find("work")[0].address) == (str(program.parent / "inlined.c"), 22)
+    (tmp_path / "common.debug").unlink()
+    with pytest.raises(FormatError, match=r"has a part of its debug information in .*common.debug, which is not there"):
+        info(tmp_path / "one")
+
+
 def test_a_stripped_program_has_the_lines_of_its_debug_file(program: Path, tmp_path: Path) -> None:
     stripped, debug = tmp_path / "app", tmp_path / "app.debug"
     subprocess.run(["objcopy", "--only-keep-debug", program, debug], check=True)

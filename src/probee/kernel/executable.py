@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from probee.model.ctype import CType, FunctionType
 
 
+_COPIES = (".isra.", ".constprop.")  # what GCC appends to the names of such
+
+
 class Executable(Binary):
     """An ELF file at a path."""
 
@@ -108,6 +111,8 @@ class Executable(Binary):
         return [signature for signature in found if signature is not None]
 
     def convention(self, function: str) -> str:
+        if any(piece in function for piece in _COPIES):
+            return "the compiler has made it of another function, with fewer parameters"
         info = self.module().debug_info()
         reasons = (info.convention_at(symbol.address) for symbol in self.module().find(function) if symbol.is_function)
         return next(filter(None, reasons), "")

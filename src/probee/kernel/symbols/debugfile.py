@@ -38,6 +38,29 @@ def find_debug_file(
     return None
 
 
+def find_common_file(
+    file: ElfFile, path: str, *, directories: Sequence[str] = DEBUG_DIRECTORIES, prefix: str = "",
+    note: Callable[[str], None] = lambda path: None,
+) -> ElfFile | None:  # fmt: skip
+    """Return the file that has what several debug files have in common, as dwz makes it; None when there is no need for one.
+
+    FormatError when it is not there.
+    """
+    section = file.section(".gnu_debugaltlink")
+    if section is None:
+        return None
+    raw, _, id = bytes(file.contents(section)).partition(b"\0")
+    name, build_id = raw.decode("utf-8", "surrogateescape"), id.hex()
+    near = os.path.join(os.path.dirname(file.name), name)  # an absolute name stays what it is
+    by_id = [f"{place}/.build-id/{build_id[:2]}/{build_id[2:]}.debug" for place in placed(directories, path)]
+    for candidate in dict.fromkeys((near, f"{prefix}{near}", *(f"{prefix}{other}" for other in by_id))):
+        note(candidate)
+        found = _open(candidate)
+        if found is not None and found.build_id == build_id:
+            return found
+    raise FormatError(f"{file.name} has a part of its debug information in {name}, which is not there")
+
+
 def placed(directories: Sequence[str], path: str) -> list[str]:
     """Return where directories are for a program at `path`: relative ones beside it, as elfutils has it, or where we are."""
     found = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from probee.errors import FormatError, ProbeeError
-from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
+from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_common_file, find_debug_file
 from probee.kernel.symbols.dwarfunit import (
     Unit,
     function_named,
@@ -80,7 +80,11 @@ class DebugInfo:
         self._path = f"{prefix}{path}"
         self._directories = directories
         self._note = note
-        self._dwarf = _open(file, _holder(file, path, directories, prefix, note, most_bytes))
+        holder = _holder(file, path, directories, prefix, note, most_bytes)
+        self._dwarf = _open(file, holder)
+        common = find_common_file(holder, path, directories=directories, prefix=prefix, note=note)
+        if common is not None:
+            self._dwarf.supplementary_dwarfinfo = _open(file, common)
         self._unit_list: list[Unit] | None = None
         self._aranges: Any = None
         self._indexed: dict[int, Unit] = {}
@@ -122,7 +126,7 @@ class DebugInfo:
             from probee.kernel.symbols.dwarfname import function_of
 
             symbol = next((found for table in self._file.tables() if (found := table.at(address)) is not None), None)
-            name = symbol.name.partition("@")[0] if symbol is not None else ""
+            name = symbol.name.partition("@")[0].partition(".")[0] if symbol is not None else ""
             die = function_of(unit.cu, symbol.address, name) if symbol is not None else None
             if die is not None and any(start <= address < end for start, end in ranges(die)):
                 return die

@@ -206,10 +206,8 @@ def names_of(die: Any) -> list[str]:
 
 
 def is_special(die: Any) -> bool:
-    """Return whether a compiler has changed how a function is called: it says so, or it is a copy that GCC made for itself."""
-    if value(die, "DW_AT_calling_convention") == _NOCALL:
-        return True
-    return any(piece in name for name in names_of(die) for piece in (".isra.", ".constprop."))
+    """Return whether a compiler says that it has changed how a function is called."""
+    return value(die, "DW_AT_calling_convention") == _NOCALL
 
 
 def function_named(cu: Any, name: str) -> Any:
