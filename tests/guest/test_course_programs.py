@@ -170,6 +170,7 @@ def test_everything_is_dropped_and_a_rate_is_shown(guest: Guest) -> None:
     assert not attached(guest)
     lines = re.findall(r"^dropped +(\w+|not IP) +\d+ +([\d.]+) pkt/s$", text, re.MULTILINE)
     rates = {kind: float(rate) for kind, rate in lines}
+    assert set(rates) == {"TCP", "not IP"}, text
     assert 0 < rates["TCP"] <= 30 / 2 + 1
     assert 0 < rates["not IP"] <= 10 / 2 + 1
     assert re.search(r"^Removed from near0: 40 dropped, 0 passed$", text, re.MULTILINE)

@@ -13,9 +13,10 @@ from probee.compiler.ir import op
 from probee.compiler.ir.passes.effect import locate
 from probee.compiler.ir.unit import Block, Unit, Value
 
-# Helpers that take uninitialised memory (ARG_PTR_TO_UNINIT_MEM in kernel/trace/bpf_trace.c), and whether they fill all of it
+# Helpers that take uninitialised memory (ARG_PTR_TO_UNINIT_MEM in kernel/trace/bpf_trace.c), and whether they fill all of it.
+# get_current_comm does not in Linux 6.1, for one (strscpy without padding): keys with a name in them must be zero there.
 _FILLS = {
-    "probe_read": True, "probe_read_kernel": True, "probe_read_user": True, "get_current_comm": True,
+    "probe_read": True, "probe_read_kernel": True, "probe_read_user": True, "get_current_comm": False,
     "probe_read_str": False, "probe_read_kernel_str": False, "probe_read_user_str": False,
 }  # fmt: skip
 _MAP_ARGUMENTS = {

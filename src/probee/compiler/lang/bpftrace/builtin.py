@@ -125,7 +125,9 @@ def _lower(name: str) -> Lower:
 
 def _comm(low: Lowerer, node: ast.Expr, target: Place | None) -> None:
     assert target is not None
-    low.b.helper("get_current_comm", place.address(low.b, target), low.b.const(COMM_SIZE))
+    buffer = place.address(low.b, target)
+    low.b.zero(buffer, COMM_SIZE)  # Linux 6.1, for one, leaves what is behind the NUL as it is, and the name may be a key
+    low.b.helper("get_current_comm", buffer, low.b.const(COMM_SIZE))
 
 
 def _elapsed(low: Lowerer, node: ast.Expr, target: Place | None) -> Value:

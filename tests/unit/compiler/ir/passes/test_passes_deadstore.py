@@ -67,10 +67,19 @@ def test_a_zero_that_is_filled_by_a_helper_goes() -> None:
     d = Draft()
     slot = d.alloca(16)
     d.zero(slot, 16)
-    d.helper("get_current_comm", slot, d.const(16))
+    d.helper("probe_read_kernel", slot, d.const(16), d.pointer(d.const(0), "kernel"))
     d.helper("trace_printk", slot, d.const(16))
     assert d.run(deadstore.run)
     assert not zeros(d)
+
+
+def test_a_zero_before_the_name_of_a_process_stays_since_some_kernels_do_not_pad_it() -> None:
+    d = Draft()
+    slot = d.alloca(16)
+    d.zero(slot, 16)
+    d.helper("get_current_comm", slot, d.const(16))
+    d.helper("trace_printk", slot, d.const(16))
+    assert not d.run(deadstore.run)
 
 
 def test_a_zero_before_a_string_stays() -> None:
