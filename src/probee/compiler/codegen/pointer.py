@@ -72,7 +72,7 @@ def store(s: Selector, value: Value) -> None:
     if place.slot is not None and place.off % size:
         _store_pieces(s, place, what)
         return
-    imm = s.immediate(what, wide=size == 8)
+    imm = s.immediate(s.root(what), wide=size == 8)
     if imm is not None:
         s.put(o.ST | o.MEM | SIZE[size], place.base, 0, place.off, imm, slot=place.slot)
     else:

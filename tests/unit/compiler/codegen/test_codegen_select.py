@@ -357,3 +357,36 @@ def test_a_loop_tests_at_its_end() -> None:
     insns = listing(unit)
     assert "if r7 < r6 goto -3" in insns
     assert not any(insn.startswith("goto") for insn in insns)
+
+
+def test_a_number_stored_as_a_pointer_is_an_immediate() -> None:
+    """char *p = 0; &p goes to a helper."""
+
+    def write(b: Builder) -> Value:
+        slot = b.alloca(8)
+        b.store(slot, b.pointer(b.const(0), "user"))
+        return b.helper("trace_printk", slot, b.const(8))
+
+    assert code(write)[0] == "*(u64 *)(r10 - 8) = 0"
+
+
+def test_an_old_value_that_nobody_looks_at_is_not_fetched() -> None:
+    def write(b: Builder) -> Value:
+        data = b.map_value("data")
+        b.atomic("add", data, b.const(1), fetch=True)
+        return b.const(0)
+
+    assert not any("fetch" in line for line in code(write))
+
+
+def test_writes_to_the_context_are_from_registers() -> None:
+    def write(b: Builder) -> Value:
+        b.store_context(b.param(0), b.const(7, I32), 8)
+        return b.const(0)
+
+    lines = code(write)
+    assert any(line.startswith("*(u32 *)(r1 + 8) = r") for line in lines), lines
+
+
+def test_a_helper_may_be_a_number() -> None:
+    assert "call ktime_get_ns" in code(lambda b: b.helper("#5"))
