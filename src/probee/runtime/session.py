@@ -113,9 +113,9 @@ class Session:
         """Addresses of programs will be printed: look at those that are probed, and listen to what starts, before they go."""
         from probee.runtime.symbol import threads_to_hear
 
-        self._hears = self.resolver.listen(threads_to_hear(self.spec, self._companions.child_pid, self._pid))
-        for fd in self._hears:
-            self._watch.add(fd)
+        threads = threads_to_hear(self.spec, self._companions.child_pid, self._pid)
+        self._hears = self.resolver.listen(threads) if threads is not None else []
+        self._watch.add(*self._hears)
         for path in dict.fromkeys(str(link.parameters["path"]) for link in self.spec.links if "path" in link.parameters):
             self.resolver.remember_program(path)
         if self._pid:

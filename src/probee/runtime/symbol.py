@@ -108,9 +108,11 @@ def missing_lines(spec: ObjectSpec) -> str:
     return f"stacks will be without lines and inlined functions: {MISSING}"
 
 
-def threads_to_hear(spec: ObjectSpec, child: int, pid: int) -> list[int]:
-    """Return the threads whose addresses alone a script can print, [] when it may be anyone's."""
+def threads_to_hear(spec: ObjectSpec, child: int, pid: int) -> list[int] | None:
+    """Return the threads whose addresses alone a script can print, [] when it may be anyone's, None for nobody's but ours."""
     kinds = {link.kind for link in spec.links} - WITHOUT_PROCESS
+    if not kinds:
+        return None
     if child and kinds <= OF_THE_PROCESS:
         return [child]
     if pid and kinds <= OF_THE_PROCESS | FILTERED:

@@ -31,9 +31,13 @@ def test_without_a_process_everybody_is_heard() -> None:
     assert threads_to_hear(spec_with("uprobe"), 0, 0) == []
 
 
+def test_what_runs_in_our_own_process_needs_nobody() -> None:
+    assert threads_to_hear(spec_with("begin", "interval", "iter"), 0, 0) is None
+
+
 def test_all_threads_of_a_process_are_heard_unless_there_are_too_many() -> None:
     found = threads_to_hear(spec_with("profile", "uprobe"), 0, os.getpid())
-    assert os.getpid() in found
+    assert found is not None and os.getpid() in found
     ended = threading.Event()
     threads = [threading.Thread(target=ended.wait) for _ in range(MOST_THREADS)]
     for thread in threads:
