@@ -259,3 +259,15 @@ def test_signatures_are_listed_and_their_registers_in_formats(program, classes):
     assert re.search(r"other +const struct Shape \* +8 +args.other: arg2", formats)
     quoted = probee("formats", f'uprobe:{classes}:cpp:"app::give(int)"').stdout
     assert re.search(r"n +int +4 +yes +args.n: arg[01]", quoted)
+
+
+def test_a_bundle_is_for_the_build_whose_arguments_it_knows(program, tmp_path):
+    copy, bundle = tmp_path / "calls", tmp_path / "bundle"
+    for script, refused in (("args.x", True), ("((struct point *)arg0)->x", True), ("arg0", False)):
+        shutil.copy(program, copy)
+        built = probee("build", "-o", str(bundle), "-e", f"uprobe:{copy}:one_more {{ print({script}) }}")
+        assert built.returncode == 0, built.stderr
+        assert probee("-q", str(bundle), "-c", str(copy)).returncode == 0
+        build(tmp_path, "calls", f"int another;\n{SOURCE}")
+        done = probee("-q", str(bundle), "-c", str(copy))
+        assert (f"{copy} is not the build that this was compiled for" in done.stderr) == refused

@@ -290,7 +290,8 @@ class LinkSpec:
       interval, profile        {"period_ns": n} or {"frequency_hz": n}; profile runs on every CPU, interval on one
       software, hardware       {"event": number, "period": n}
       uprobe, uretprobe        {"path": file} and {"function": name, "offset": in it} or {"functions": [names]} or
-                               {"address": as the linker counts} or {"offset": bytes into the file}
+                               {"address": as the linker counts} or {"addresses": [...]} or {"offset": bytes into the file};
+                               "build_id": of the file, or else it is refused; "debug_directories": where its symbols may be
       usdt                     {"path": file, "offsets": [...], "semaphores": [their offsets, or 0]}: all places of a probe
       watchpoint               {"address": where, "length": bytes, "mode": of "rwx", "pid": whose memory, 0 for the kernel's}
       iter                     {"pid": 0 for all, "pin": path or ""}

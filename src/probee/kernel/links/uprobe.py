@@ -58,8 +58,8 @@ def _resolved(link: Link) -> list[int]:
     from probee.kernel.symbols.module import open_module
 
     parameters, path = link.spec.parameters, str(link.spec.parameters["path"])
+    _check_build(link, path)
     if "addresses" in parameters:
-        _check_build(link, path)
         return [_offset_of(path, address) for address in _numbers(link.spec, "addresses")]
     if "address" in parameters:
         return [_offset_of(path, _number(link.spec, "address"))]
@@ -84,11 +84,13 @@ def _resolved(link: Link) -> list[int]:
 
 
 def _check_build(link: Link, path: str) -> None:
-    """Raise AttachError if a file is not the one whose addresses a spec has."""
+    """Raise AttachError if a file is not the one whose addresses, arguments or types were compiled in."""
+    wanted = str(link.spec.parameters.get("build_id", ""))
+    if not wanted:
+        return
     from probee.kernel.symbols.binary import open_elf
 
-    wanted = str(link.spec.parameters.get("build_id", ""))
-    if wanted and open_elf(path).build_id != wanted:
+    if open_elf(path).build_id != wanted:
         raise AttachError(link.probe, f"{path} is not the build that this was compiled for: compile it again")
 
 

@@ -25,7 +25,8 @@ def entry_named(dwarf: Any, units: Callable[[], Iterable[Unit]], name: str, tags
     """Return an entry that defines something of that name, None when there is none; `units` gives all of the file's."""
     for die in _mentioned(dwarf, name, tags):
         return die
-    for unit in units():
+    numbered = dwarf.debug_str_offsets_sec is not None or dwarf.debug_addr_sec is not None
+    for unit in units() if numbered else ():
         if unit.body is not unit.cu or "DW_AT_str_offsets_base" in unit.cu.get_top_DIE().attributes:
             found = _in_unit(unit.body, name, tags)
             if found is not None:

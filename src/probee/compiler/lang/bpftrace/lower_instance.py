@@ -17,6 +17,10 @@ from probee.errors import CompileError
 from probee.model.spec import AttachType, LinkSpec
 from probee.probes.probe import Probe, debug_parameters, located_parameters
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MAX_OPERATIONS = 100_000  # of the IR in one program
 IN_PROGRAMS = ("uprobe", "uretprobe", "usdt")
 PID_FILTERED = frozenset((
@@ -95,8 +99,11 @@ def _program_name(instance: Instance) -> str:
     return f"{text[:100]}_{instance.index}"
 
 
-def add_links(unit: Unit, instance: Instance) -> None:
-    """Add the links of an instance, whose program is the last one in the unit."""
+def add_links(unit: Unit, instance: Instance, builds: Mapping[str, str]) -> None:
+    """Add the links of an instance, whose program is the last one in the unit.
+
+    `builds` are the build ids of the files that it was compiled for, where that matters.
+    """
     program, point = unit.programs[-1].name, instance.point
     if instance.provider in ("kprobe", "kretprobe") and len(instance.matches) > 1:
         # expanded again when it is attached: functions come and go with modules, the program does not change
@@ -104,7 +111,7 @@ def add_links(unit: Unit, instance: Instance) -> None:
         unit.links.append(LinkSpec(instance.provider, program, point.name, parameters, span=instance.span))
         return
     if instance.provider in ("uprobe", "uretprobe") and len(instance.matches) > 1 and point.address is None:
-        _links_by_file(unit, instance)
+        _links_by_file(unit, instance, builds)
         return
     if instance.provider == "usdt":
         from probee.compiler.lang.bpftrace.usdt import link_parameters
@@ -113,11 +120,16 @@ def add_links(unit: Unit, instance: Instance) -> None:
             unit.links.append(LinkSpec("usdt", program, match.name, link_parameters(instance, match), span=instance.span))
         return
     for match in instance.matches:
-        place = _trigger(match) or match.link_parameters()
+        place = _trigger(match) or {**match.link_parameters(), **_build(match, builds)}
         unit.links.append(LinkSpec(instance.provider, program, match.name, place, span=instance.span))
 
 
-def _links_by_file(unit: Unit, instance: Instance) -> None:
+def _build(match: Probe, builds: Mapping[str, str]) -> dict[str, str]:
+    build = builds.get(match.file, "")
+    return {"build_id": build} if build else {}
+
+
+def _links_by_file(unit: Unit, instance: Instance, builds: Mapping[str, str]) -> None:
     """Add one link for each program or library, to all the functions that are meant in it."""
     found: dict[str, list[Probe]] = {}
     for match in instance.matches:
@@ -126,6 +138,7 @@ def _links_by_file(unit: Unit, instance: Instance) -> None:
         name = instance.point.replace(path=matches[0].path).name
         place: dict[str, int | str | list[str]] = {"path": file, "functions": [match.function for match in matches]}
         place = located_parameters(matches) if matches[0].source_file else {**place, **debug_parameters(matches[0])}
+        place.update(_build(matches[0], builds))
         unit.links.append(LinkSpec(instance.provider, unit.programs[-1].name, name, place, span=instance.span))
 
 

@@ -14,7 +14,6 @@ from probee.compiler.lang.bpftrace.lower_context import context_of, layout
 from probee.compiler.lang.bpftrace.place import Place
 from probee.errors import CompileError, ProbeeError, Unsupported
 from probee.model import ctype as c
-from probee.probes.passing import REGISTER, Passed, passed_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +21,11 @@ if TYPE_CHECKING:
     from probee.compiler.lang.bpftrace.scope import Instance, Script
     from probee.model.ctype import FunctionType
     from probee.model.target import Binary
+    from probee.probes.passing import Passed
     from probee.probes.probe import Probe
 
 _WORD = 8
+STACK = "stack"  # probes.passing's, which takes a while to import
 
 
 class PassedMember(c.Member):
@@ -39,12 +40,15 @@ class PassedMember(c.Member):
 
 def arguments_of(script: Script, instance: Instance, span: int) -> c.StructType:
     """Return the parameters of an instance's function as a struct; CompileError that says why there is none."""
+    from probee.probes.passing import passed_arguments
+
     point = instance.point
     binary = point.binary
     if binary is None or not point.function:
         message = f"args is known where a function begins, and {point.name} is another place"
         raise CompileError(message, span, hint="Probe the function by its name, or read registers: reg(), arg0, ….")
     signature = _signature(binary, point, span)
+    script.builds[binary.path] = binary.build_id
     if point.offset:
         script.warn(f"{point.name} is not where its function begins: what was in args may have been overwritten", span)
     return arguments_struct(point.function, passed_arguments(signature, script.target.arch))
@@ -106,7 +110,7 @@ def value(low: Lowerer, where: Place, member: PassedMember) -> Value:
     b, type = low.b, where.type
     _require_readable(low, member)
     kind, number = member.passed.pieces[0]
-    if kind != REGISTER:
+    if kind == STACK:
         return place.load(b, Place(_stack(low, where.base, number), 0, type))
     raw = _register(low, where.base, number)
     if type.kind == "pointer":
@@ -120,7 +124,7 @@ def memory(low: Lowerer, where: Place, member: PassedMember) -> Place:
     """Return where a struct or array lies that is passed by value: on the stack, or put there out of its registers."""
     _require_readable(low, member)
     pieces = member.passed.pieces
-    if pieces and pieces[0][0] != REGISTER:
+    if pieces and pieces[0][0] == STACK:
         return Place(_stack(low, where.base, pieces[0][1]), 0, where.type)
     made = place.alloca(low.b, where.type)
     for index, (_, number) in enumerate(pieces):

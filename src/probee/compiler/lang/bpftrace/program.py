@@ -100,7 +100,7 @@ def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
         if bodies.count(id(instance.probe)) > 1:  # what is noted on the tree is another instance's
             resolver.probe(instance)
         unit.programs.append(lower_instance(script, unit, instance, options, pairs.get(id(instance))))
-        add_links(unit, instance)
+        add_links(unit, instance, script.builds)
     unit.warnings = [_shown(warning) for warning in script.warnings]
     return unit
 

@@ -155,8 +155,8 @@ class Script:
     """A script being compiled: what was read of it, and what has been learnt."""
 
     __slots__ = (
-        "asked", "binary", "calls", "can_exit", "config", "environment", "functions", "instances", "maps", "named", "options",
-        "parameters", "program", "source", "stored_lengths", "structs", "symbols", "target", "warnings",
+        "asked", "binary", "builds", "calls", "can_exit", "config", "environment", "functions", "instances", "maps", "named",
+        "options", "parameters", "program", "source", "stored_lengths", "structs", "symbols", "target", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +168,7 @@ class Script:
         self.config = config
         self.parameters = parameters
         self.binary: Binary | None = None  # the program of the probe that is being looked at, whose types have names here
+        self.builds: dict[str, str] = {}  # build ids of the programs whose debug information was used, by path
         self.maps: dict[str, MapInfo] = {}
         self.instances: list[Instance] = []
         self.structs: dict[str, object] = {}  # "struct x" → CType, from the preamble

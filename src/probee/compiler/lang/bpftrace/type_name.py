@@ -75,6 +75,8 @@ def named_ctype(script: Script, name: ast.NamedType, *, incomplete: bool = False
 def _described(script: Script, kind: str, name: str) -> c.CType | None:
     """Return a type that the debug information of the probed program describes, or that of the kernel."""
     found = script.binary.type_named(kind, name) if script.binary is not None else None
+    if found is not None and script.binary is not None:
+        script.builds[script.binary.path] = script.binary.build_id
     if found is None and script.target.has_btf:
         found = script.target.type_named(kind, name)
     return found
