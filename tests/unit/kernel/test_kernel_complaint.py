@@ -113,6 +113,9 @@ def test_the_failing_instruction_and_complaint_are_found_in_every_form(log: str)
         ("8: (05) goto pc-3\nBPF program is too large. Processed 1000001 insn\nprocessed 1000001 insns", 8,
          "it is too complex: the verifier gave up after 1000001 instructions;"
          " use shorter loops or fewer probes in one program"),
+        ("423: (5d) if r4 != r3 goto pc+24 BPF program is too large. Processed 1000001 insn\nprocessed 1000001 insns", 423,
+         "it is too complex: the verifier gave up after 1000001 instructions;"
+         " use shorter loops or fewer probes in one program"),
         ("8: (15) if r1 == 0x0 goto pc+1\nThe sequence of 8193 jumps is too complex.\nprocessed 9000 insns", 8,
          "it is too complex, or it has a loop whose end the verifier cannot see: more than 8193 branches are open; "
          "split it, or bound the loop by a constant"),

@@ -18,6 +18,7 @@ CUT = "… cut here, the log is longer …"  # load.py writes it between two log
 
 _INSTRUCTION = re.compile(r"(\d+): \([0-9a-f]{2}\) ")
 _HELPER = re.compile(r"\d+: \(85\) call (\w+)#")
+_TOO_LARGE = "BPF program is too large"  # stands behind an instruction in its line where states are compared there
 _NOT_ALLOWED = "helper call is not allowed in probe"  # the target is not on the helper's own list (bpf_d_path)
 _NOISE = re.compile(
     r";|\d+: R\d|\d+: safe|from \d+ to \d+|processed \d+ insns|verification time|stack depth|func#|mark_precise|regs=|last_idx"
@@ -41,7 +42,7 @@ class Rejection:
     __slots__ = ("complaint", "forbidden", "slot")
 
     def __init__(self, log: str) -> None:
-        lines = log.splitlines()
+        lines = log.replace(_TOO_LARGE, f"\n{_TOO_LARGE}").splitlines()
         if CUT in lines:  # the head of a long log: what the complaint is about is not in it
             lines = lines[lines.index(CUT) + 1 :]
         last = next((i for i in range(len(lines) - 1, -1, -1) if _INSTRUCTION.match(lines[i])), -1)
