@@ -17,10 +17,10 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import BOOL, VOID, Type
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, number
 from probee.formats.insn.encode import decode
-from probee.model.helper import helper_id
 from probee.formats.insn.insn import Insn, slot_offsets
 from probee.formats.insn.opcode import OP_LD_IMM64, PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE
 from probee.formats.insn.ref import ConstRef, MapRef, MapValueRef
+from probee.model.helper import helper_id
 
 LAYOUT = "e-m:e-p:64:64-i64:64-i128:128-n32:64-S128"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from probee.formats.insn import notation as n
 from probee.formats.insn import opcode as o
-from probee.model.helper import helper_name
 from probee.formats.insn.insn import U32, Insn, signed32, slot_offsets
 from probee.formats.insn.ref import BtfIdRef, MapValueRef, Ref
+from probee.model.helper import helper_name
 
 
 def disassemble(insns: list[Insn]) -> str:

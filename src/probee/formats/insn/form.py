@@ -11,8 +11,8 @@ from collections.abc import Callable
 from probee.formats.insn import insn as i
 from probee.formats.insn import notation as n
 from probee.formats.insn import opcode as o
-from probee.model.helper import helper_id
 from probee.formats.insn.ref import ConstRef, FuncRef, MapRef
+from probee.model.helper import helper_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ import struct
 import pytest
 
 from probee.formats.insn.assemble import assemble
-from probee.model.helper import helper_id
 from probee.formats.insn.interpret import (
     ArrayMap,
     Environment,
@@ -17,6 +16,7 @@ from probee.formats.insn.interpret import (
     StackTraceMap,
 )
 from probee.formats.insn.interpret.helper import HELPERS
+from probee.model.helper import helper_id
 
 EFAULT, ERANGE = -14, -34
 

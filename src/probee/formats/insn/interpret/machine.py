@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from probee.formats.insn import opcode as o
-from probee.model.helper import helper_name, n_arguments
 from probee.formats.insn.insn import U64, Insn
 from probee.formats.insn.interpret.environment import Environment
 from probee.formats.insn.interpret.link import Program, link
@@ -19,6 +18,7 @@ from probee.formats.insn.interpret.memory import InterpretError, Memory, Region
 from probee.formats.insn.interpret.memory_step import atomic_step, load_step, store_step
 from probee.formats.insn.interpret.ring import RingBuf
 from probee.formats.insn.interpret.step import Registers, Step, alu_step, constant_step, jump_step
+from probee.model.helper import helper_name, n_arguments
 
 MAX_FRAMES = 8  # MAX_CALL_FRAMES
 _EXIT = -1
