@@ -130,8 +130,9 @@ def test_each_argument_has_its_name_and_its_type(program):
 def test_structs_are_read_from_registers_and_from_the_stack(program):
     values = "args.p.x, args.p.y, args.b.a[2], str(args.b.name), args.u.i, args.after, args.q.y"
     script = f'printf("%d %d %d %s %d %d %d\\n", {values})'
-    found = lines(f"uprobe:{program}:structs {{ {script}; print(args.p); print(args.wide); print(args.b.a) }}", program)
-    assert found == ["3 -4 13 big 31 77 6", "{ .x = 3, .y = -4 }", "[6,5]", "[11,12,13,14]"]
+    whole = "print(args.p); print(args.wide); print(args.b.a); print(args.m.n)"
+    found = lines(f"uprobe:{program}:structs {{ {script}; {whole} }}", program)
+    assert found == ["3 -4 13 big 31 77 6", "{ .x = 3, .y = -4 }", "[6,5]", "[11,12,13,14]", "21"]
 
 
 def test_what_a_pointer_points_to_is_read_from_the_program(program):

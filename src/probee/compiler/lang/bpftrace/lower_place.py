@@ -45,6 +45,8 @@ def _struct_place(low: Lowerer, node: ast.Field) -> Place:
     operand = node.operand
     if passed.is_args(operand):
         return Place(context_of(low, operand), 0, operand.type)
+    if isinstance(operand, ast.Field) and passed.is_argument(operand):
+        return passed.part(low, node, operand)
     if operand.type.kind != "pointer":
         return low.place(operand)
     target = operand.type.target

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from probee.probes.probe import Probe
 
 _WORD = 8
-STACK = "stack"  # probes.passing's, which takes a while to import
+STACK, VECTOR = "stack", "vector"  # probes.passing's, which takes a while to import
 
 
 class PassedMember(c.Member):
@@ -102,6 +102,13 @@ def is_args(node: ast.Expr) -> bool:
     return isinstance(node, ast.Identifier) or (isinstance(node, ast.Deref) and is_args(node.operand))
 
 
+def is_argument(node: ast.Expr) -> bool:
+    """Return whether an expression is a struct in `args`, by name."""
+    if not isinstance(node, ast.Field) or not isinstance(node.meaning, tuple) or not is_args(node.operand):
+        return False
+    return node.type.kind == "struct" and isinstance(node.meaning[-1], PassedMember)
+
+
 # -- reading
 
 
@@ -120,14 +127,27 @@ def value(low: Lowerer, where: Place, member: PassedMember) -> Value:
     return b.resize(b.trunc(raw, int_type(type.size)), I64, signed=type.signed)
 
 
-def memory(low: Lowerer, where: Place, member: PassedMember) -> Place:
-    """Return where a struct or array lies that is passed by value: on the stack, or put there out of its registers."""
-    _require_readable(low, member)
+def part(low: Lowerer, node: ast.Field, operand: ast.Field) -> Place:
+    """Return where an argument lies of which a field is read: what is beside that need not be readable."""
+    member, start = operand.meaning[-1], sum(step.bit_offset for step in node.meaning) // 8
+    where = Place(context_of(low, operand.operand), 0, operand.type)
+    return memory(low, where, member, range(start // _WORD, -(-(start + max(node.type.size, 1)) // _WORD)))
+
+
+def memory(low: Lowerer, where: Place, member: PassedMember, words: range | None = None) -> Place:
+    """Return where a struct or array lies that is passed by value: on the stack, or put there out of its registers.
+
+    Of those only some of its `words` may be wanted.
+    """
+    if words is None or any(kind == VECTOR for kind, _ in member.passed.pieces[words.start : words.stop]):
+        _require_readable(low, member)
     pieces = member.passed.pieces
     if pieces and pieces[0][0] == STACK:
         return Place(_stack(low, where.base, pieces[0][1]), 0, where.type)
     made = place.alloca(low.b, where.type)
-    for index, (_, number) in enumerate(pieces):
+    for index, (kind, number) in enumerate(pieces):
+        if kind == VECTOR:
+            continue
         low.b.store(made.base, _register(low, where.base, number), index * _WORD)
     return made
 
