@@ -81,6 +81,7 @@ int drop_and_count(struct xdp_md *ctx)
     return XDP_PASS;
 }
 """
+ENDING = {signal.SIGINT, signal.SIGTERM}
 NOT_IP = 256
 NAMES = {number: name[8:] for name, number in vars(socket).items() if name.startswith("IPPROTO_") and number < NOT_IP}
 NAMES[NOT_IP] = "not IP"
@@ -130,10 +131,11 @@ def main():
     flags = BPF.XDP_FLAGS_SKB_MODE if options.skb else BPF.XDP_FLAGS_DRV_MODE if options.driver else 0
     bpf = BPF(text=PROGRAM.replace("TO_DROP", condition), cflags=["-w"])
     program = bpf.load_func("drop_and_count", BPF.XDP)
-    bpf.attach_xdp(options.device, program, flags)
     counts = {"dropped": bpf["dropped"], "passed": bpf["passed"]}
-    now = {}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # nobody ends us between attaching and the `try` that removes it
+    bpf.attach_xdp(options.device, program, flags)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         print(f"Dropping on {options.device}, hit Ctrl-C to stop", flush=True)
         before, last = {what: {} for what in counts}, time.monotonic()
         while True:
@@ -145,9 +147,14 @@ def main():
     except KeyboardInterrupt:
         pass
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         bpf.remove_xdp(options.device, flags)
-    total = {what: sum(read(table).values()) for what, table in counts.items()}
-    print(f"Removed from {options.device}: {total['dropped']} dropped, {total['passed']} passed", flush=True)
+    total = {what: read(table) for what, table in counts.items()}  # nothing counts any more: these are exact
+    sums = ", ".join(f"{sum(total[what].values())} {what}" for what in total)
+    print(f"Removed from {options.device}: {sums}")
+    for what, found in total.items():
+        for protocol, count in sorted(found.items()):
+            print(f"{what:<8} {NAMES.get(protocol, protocol):<10} {count:>12}")
 
 
 if __name__ == "__main__":
