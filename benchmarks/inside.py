@@ -45,12 +45,12 @@ def booted(kernel: str, connect: str = "") -> Iterator[Guest]:
         raise GuestMissing(str(error)) from None
 
 
-def measure_in(guest: Guest, script: str, asked: dict[str, Any], timeout_s: float = 1200) -> Any:
+def measure_in(guest: Guest, script: str, asked: dict[str, Any], timeout_s: float = 100_000) -> Any:
     """Run `script --measure ASKED` there and return what it printed; GuestMissing says what went wrong."""
     command = [sys.executable, os.path.abspath(script), "--measure", json.dumps(asked)]
     result = guest.run(command, timeout_s=timeout_s, cwd=ROOT)
     if result.status:
-        raise GuestMissing((result.stderr or result.stdout).strip()[-2000:])
+        raise GuestMissing((result.stderr or result.stdout).strip()[-2000:] or f"exit status {result.status}")
     return json.loads(result.stdout.splitlines()[-1])
 
 
@@ -61,12 +61,9 @@ def asked_for(argv: list[str]) -> dict[str, Any] | None:
 
 @contextmanager
 def copied() -> Iterator[dict[str, str]]:
-    """Yield an environment in which probee is a copy in memory, compiled and with a cache of its own."""
-    import compileall
-
+    """Yield an environment in which probee is a copy in memory, with a cache of its own."""
     from measure import environment
 
     with tempfile.TemporaryDirectory(prefix="probee-bench-") as copy:
-        shutil.copytree(f"{ROOT}/src/probee", f"{copy}/probee", ignore=shutil.ignore_patterns("__pycache__"))
-        compileall.compile_dir(f"{copy}/probee", quiet=2)
+        shutil.copytree(f"{ROOT}/src/probee", f"{copy}/probee")  # with its compiled modules
         yield environment(PYTHONPATH=copy, XDG_CACHE_HOME=f"{copy}/cache")

@@ -79,7 +79,7 @@ def _guest(kernel: str, connect: str, runs: int) -> None:
         with inside.booted(kernel, connect) as guest:
             print(f"\nin a guest, Linux {guest.version}, medians of {runs}: only the ratios mean something")
             print(f"  {'':28}{'probes':>8}{'bpftrace':>10}{'CPU s':>8}{'bpftrace':>10}{'ratio':>7}{'wall':>7}")
-            for name, row in inside.measure_in(guest, __file__, {"peer": command, "runs": runs}, timeout_s=3000).items():
+            for name, row in inside.measure_in(guest, __file__, {"peer": command, "runs": runs}).items():
                 print(f"  {name:28}{row['count'][0]:8}{row['count'][1]:10}{row['cpu'][0] / 1e3:8.2f}{row['cpu'][1] / 1e3:10.2f}"
                       f"{row['cpu'][0] / row['cpu'][1]:7.2f}{row['wall'][0] / row['wall'][1]:7.2f}")  # fmt: skip
     except (inside.GuestMissing, peer.PeerMissing) as error:

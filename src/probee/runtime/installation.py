@@ -177,13 +177,19 @@ class Installation:
     def detach(self) -> None:
         """Detach everything, and return when none of the programs runs any more.
 
-        What takes the kernel too long is left: to hand_over(), or else to close().
+        Programs that look whether the end has come see that at once.  What takes the kernel too long to detach is left: to
+        hand_over(), or else to close().
         """
+        for live in self.of_role("exited"):
+            live.update(bytes(live.key_size), (1).to_bytes(live.value_size, "little"))
         until_s = monotonic() + PATIENCE_S
         for link in self.links:
             link.close_until(until_s)
         if self.links:
             wait_for_programs()
+        if not any(link.descriptors for link in self.links):
+            for live in self.of_role("exited"):  # `end` is yet to come
+                live.zero()
 
     def hand_over(self) -> None:
         """For a process that is about to end: if much is still attached, leave detaching it to another one."""

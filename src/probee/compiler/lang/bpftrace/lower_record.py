@@ -22,7 +22,7 @@ RING = "ring"
 RING_FULL, NO_SCRATCH, REFUSED, EXIT_STATUS = 0, 1, 2, 3  # indices of the loss map
 N_LOSS = 4
 SEEN, N_SEEN = "seen", 4096  # the processes whose addresses are known to be wanted
-EXITED = "exited"  # one number: not zero once a program has called exit()
+EXITED = "exited"  # one number: not zero once a program has called exit(), or while many are being detached
 
 Writer = Callable[[Place], None]
 
@@ -94,7 +94,7 @@ def note_process(low: Lowerer) -> None:
 
 
 def exited(low: Lowerer) -> Value:
-    """Return whether a program has called exit()."""
+    """Return whether a program has called exit(), or the session is ending."""
     return low.b.compare(op.NE, low.b.load(low.b.map_value(EXITED), I64), 0)
 
 

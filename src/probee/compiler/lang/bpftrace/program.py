@@ -22,6 +22,7 @@ RUNTIME_OPTIONS = (
     "print_maps_on_exit", "perf_rb_pages", "max_cat_bytes", "str_trunc_trailer", "log_size", "max_map_keys", "max_strlen",
     "missing_probes", "license", "max_probes", "cache_user_symbols", "cpp_demangle", "show_debug_info",
 )  # fmt: skip
+MANY = 16  # places; programs that have so many can be told to stop before they are detached
 PASS_FEATURES = ("probe_read_kernel", "atomic_fetch", "insn_v4")  # what passes and codegen choose instructions by
 
 
@@ -80,6 +81,7 @@ def _with_warnings(error: CompileError, script: Script, options: Options) -> Com
 def _lower(script: Script, resolver: Resolver, options: Options) -> Unit:
     unit = Unit()
     script.can_exit = any(_calls_exit(instance) for instance in [*script.instances, *script.functions.values()])
+    script.can_exit = script.can_exit or _places(script) > MANY
     for function in script.functions.values():
         check_all_return(function)
     unit.features = frozenset(name for name in PASS_FEATURES if script.target.has_feature(name))
@@ -123,6 +125,12 @@ def _choose(script: Script, unit: Unit, mode: str) -> None:
 
 def _calls_exit(instance: Instance) -> bool:
     return any(isinstance(node, ast.Call) and node.name == "exit" for node in ast.walk(instance.probe.body))
+
+
+def _places(script: Script) -> int:
+    """Return how many places are attached to one by one, each of which the kernel takes its time to part with."""
+    together = {kind for kind in ("kprobe", "uprobe") if script.target.has_feature(f"{kind}_multi")}
+    return sum(1 if each.provider.replace("ret", "") in together else len(each.matches) for each in script.instances)
 
 
 def _shown(warning: CompileError) -> str:

@@ -176,7 +176,7 @@ class Script:
         self.options: dict[str, object] = {}
         self.environment: dict[str, str] = {}  # BPFTRACE_* variables
         self.stored_lengths = False  # len() is asked of stacks that come from variables or maps
-        self.can_exit = False  # exit() is called somewhere but in end
+        self.can_exit = False  # exit() is called somewhere but in end, or there are so many places that detaching takes long
         self.named: dict[str, str] = {}  # options after `--`: "" for one without a value
         self.asked: dict[str, Option] = {}  # those that getopt() asks for
         self.functions: dict[str, Instance] = {}  # fn, by name

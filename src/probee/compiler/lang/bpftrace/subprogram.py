@@ -127,7 +127,7 @@ def lower_call(low: Lowerer, node: ast.Call, target: Place | None) -> Value | No
         made = place.alloca(b, instance.returns, f"result of {node.name}")
         arguments.append(place.address(b, made))
     result = b.call(_function(low, instance), *arguments)
-    if low.script.can_exit:
+    if low.script.can_exit and low.instance.provider not in ("end", "iter"):
         _leave_too(low)
     if made is not None and target is not None:
         place.copy(b, target, made, padded=False)
