@@ -47,7 +47,7 @@ USER = {
     "watchpoint": ("write", ("watchpoint:ADDRESS:8:w",)),
 }
 KINDS = {**KERNEL, **USER}
-CALLS = {"umask": 20_000, "call": 2_000, "usdt": 2_000, "write": 2_000}
+CALLS = {"umask": 4_000, "call": 400, "usdt": 400, "write": 400}
 
 
 def main(argv: list[str]) -> int:
