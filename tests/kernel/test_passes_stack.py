@@ -71,3 +71,12 @@ def test_functions_take_and_return_long_strings(length: int) -> None:
     fn other($s : string[{length}], $n : int64) : string[{length}] {{ if ($n > 1) {{ return "many"; }} return $s; }}
     begin {{ $a = other("{text}", 1); $b = other($a, 2); printf("%d %s\\n", $a == "{text}", $b); exit(); }}"""
     assert first_line(script) == "1 many"
+
+
+def test_a_short_string_in_a_long_one_is_looked_through_where_pointers_lay() -> None:
+    """The table of the loop's variables takes the place that the string has later."""
+    if not feature.has("bpf_loop"):
+        pytest.skip("this kernel lacks bpf_loop")
+    loop = "for ($i : 0..100) { $n += 1; }"
+    look = 'strstr((string[200])(comm), "no such")'
+    assert first_line(f'begin {{ $n = 0; {loop} printf("%d %d\\n", $n, {look} < 0); exit(); }}') == "100 1"

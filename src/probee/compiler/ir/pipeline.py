@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes import dce, deadstore, number, promote, simplify, widen
+from probee.compiler.ir.passes import dce, deadstore, initialise, number, promote, simplify, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
@@ -119,6 +119,9 @@ def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:
         connect(function)
         promote.run(function, unit)
     see("promote", unit)
+    for function in functions:
+        initialise.run(function, unit)
+    see("initialise", unit)
     _clean(functions, unit, see)
     for name, finish in FINISHING:
         for function in functions:
