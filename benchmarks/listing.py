@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     asked = inside.asked_for(argv)
     if asked is not None:
         with inside.copied() as env:
-            print(json.dumps(_measure(asked["peer"], asked["runs"], env)))
+            print(json.dumps(_measure(LISTS[asked["list"]], asked["peer"], asked["runs"], env)))
         return 0
     runs = int(inside.option(argv, "--runs", "3"))
     over = _recorded(inside.option(argv, "--target", "") or compile_time.stock_target(), runs)
@@ -79,25 +79,23 @@ def _guest(kernel: str, connect: str, runs: int) -> None:
         with inside.booted(kernel, connect) as guest:
             print(f"\nin a guest, Linux {guest.version}, medians of {runs}: only the ratios mean something")
             print(f"  {'':28}{'probes':>8}{'bpftrace':>10}{'CPU s':>8}{'bpftrace':>10}{'ratio':>7}{'wall':>7}")
-            for name, row in inside.measure_in(guest, __file__, {"peer": command, "runs": runs}).items():
+            for name in LISTS:
+                row = inside.measure_in(guest, __file__, {"peer": command, "runs": runs, "list": name})
                 print(f"  {name:28}{row['count'][0]:8}{row['count'][1]:10}{row['cpu'][0] / 1e3:8.2f}{row['cpu'][1] / 1e3:10.2f}"
                       f"{row['cpu'][0] / row['cpu'][1]:7.2f}{row['wall'][0] / row['wall'][1]:7.2f}")  # fmt: skip
     except (inside.GuestMissing, peer.PeerMissing) as error:
         print(f"\nno comparison: {error}")
 
 
-def _measure(command: list[str], runs: int, env: dict[str, str]) -> dict[str, Any]:
-    """Return list → {"count", "cpu", "wall"} of ours and of bpftrace's."""
-    found = {}
-    for name, words in LISTS.items():
-        tools = {"probee": [*inside.PROBEE, *words], "bpftrace": [*command, *words]}
-        samples = measure.interleave([measure.Case(tool, line) for tool, line in tools.items()], runs, env)
-        found[name] = {
-            "count": [_probes(line, env) for line in tools.values()],
-            "cpu": [sample.cpu_ms for sample in samples.values()],
-            "wall": [sample.wall_ms for sample in samples.values()],
-        }
-    return found
+def _measure(words: tuple[str, ...], command: list[str], runs: int, env: dict[str, str]) -> dict[str, Any]:
+    """Return {"count", "cpu", "wall"} of our list and of bpftrace's."""
+    tools = {"probee": [*inside.PROBEE, *words], "bpftrace": [*command, *words]}
+    samples = measure.interleave([measure.Case(tool, line) for tool, line in tools.items()], runs, env)
+    return {
+        "count": [_probes(line, env) for line in tools.values()],
+        "cpu": [sample.cpu_ms for sample in samples.values()],
+        "wall": [sample.wall_ms for sample in samples.values()],
+    }
 
 
 if __name__ == "__main__":
