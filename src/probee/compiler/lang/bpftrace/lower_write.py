@@ -30,7 +30,7 @@ def _write_string(low: Lowerer, node: ast.Expr, target: Place, padded: bool) -> 
     known = node.meaning.value if isinstance(node.meaning, Known) else None
     if not isinstance(known, bytes):
         return False
-    data = known[: max(target.type.size - 1, 0)] + b"\0"
+    data = (known[: max(target.type.size - 1, 0)] + b"\0")[: target.type.size]
     if padded or target.type.size <= place.LONG:
         data += bytes(min(-len(data) % 8, target.type.size - len(data)))
         write_bytes(low, target, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from script_harness import World, run, run_script
+from script_harness import World, compile_script, run, run_script
 
 KERNEL, USER = 0xFFFF_A000_0000_0000, 0x7F00_0000_0000
 SHORT = {"BPFTRACE_MAX_STRLEN": "120"}  # several strings fit a frame, and are long enough to be copied up to their NUL
@@ -228,3 +228,7 @@ def test_a_literal_longer_than_max_strlen_is_refused() -> None:
 def test_bytes_that_are_not_utf_8_pass_through() -> None:
     text = b'begin { printf("h\xe9llo %s\\n", "\xe9"); @["\xe9"] = 1; print("\xff"); }'.decode("utf-8", "surrogateescape")
     assert run_script(text).encode("utf-8", "surrogateescape") == b"h\xe9llo \xe9\n\xff\n@[\xe9]: 1\n"
+
+
+def test_a_string_of_no_bytes_holds_nothing() -> None:
+    assert compile_script("begin { @[rand, (string[0])(\"hello\")] = (1, (string[0])(\"a\")); }").programs
