@@ -264,6 +264,16 @@ int f(struct pt_regs *ctx) {
     *third = 7;
     return 0;
 }""",
+    "a pointer that is null first": """
+BPF_HASH(counts, u64, long, 256);
+int f(struct pt_regs *ctx) {
+    long *count = 0, one = 1;
+    u64 key = 3;
+    count = counts.lookup(&key);
+    if (count) *count += 1;
+    else counts.update(&key, &one);
+    return 0;
+}""",
     "what was printed": """
 int f(struct pt_regs *ctx, struct file *file) {
     char text[] = "read";

@@ -98,7 +98,7 @@ def _to_pointer(low: Lowerer, operand: Operand, to: CType, span: int, *, explici
     value = operand.value
     if value.type.is_pointer:
         return Operand(to, value)
-    value = low.b.resize(value, I64, signed=is_signed(operand.type))
+    value = wide(low, operand)
     if value.op == op.CONST and value.attr == 0:
         return Operand(to, value)  # becomes a pointer where its memory is known
     return Operand(to, low.b.pointer(value, "kernel"))
@@ -111,7 +111,7 @@ def pointer_value(low: Lowerer, operand: Operand, space: str = "kernel") -> Valu
         return value
     if value.op == op.CONST and value.attr == 0 and space != "kernel":
         return low.b.null(space)
-    return low.b.pointer(low.b.resize(value, I64, signed=is_signed(operand.type)), "kernel")
+    return low.b.pointer(wide(low, operand), "kernel")
 
 
 def truth(low: Lowerer, operand: Operand) -> Value:
