@@ -76,6 +76,17 @@ class BtfBackedTarget(Target):
                 return btf.type(id)
         return None
 
+    def type_in_modules(self, kind: str, name: str) -> CType | None:
+        for module in self.modules_naming(name):
+            btf = self.btf(module)
+            for id in btf.find(kind, name, own=True) if btf is not None else ():
+                return btf.type(id)  # type: ignore[union-attr]
+        return None
+
+    def modules_naming(self, name: str) -> Iterable[str]:
+        """Return the modules in whose BTF a name may be."""
+        return self.btf_modules()
+
     def _opened(self) -> list[Btf]:
         self.btf()
         return [btf for btf in self._btf.values() if btf is not None]

@@ -14,7 +14,7 @@ from probee.kernel.btfcache import build_id
 from probee.kernel.syscalls.tracefs import tracefs_root
 
 _PER_BOOT = ("feature", "kconfig")
-_PER_MODULES = ("functions", "modules-with", "btf-modules", "symbol")
+_PER_MODULES = ("functions", "modules-with", "modules-naming", "btf-modules", "symbol")
 
 
 def boot_id() -> str:

@@ -64,6 +64,12 @@ class LiveTarget(BtfBackedTarget):
         self.record("modules", loaded_modules())
         return sorted(name for name in _list(BTF_DIRECTORY) if name != VMLINUX)
 
+    def modules_naming(self, name: str) -> Iterable[str]:
+        word = b"\0" + name.encode() + b"\0"
+        found = [module for module in self.btf_modules() if word in (_read(f"{BTF_DIRECTORY}/{module}") or b"")]
+        self.record(f"modules-naming:{name}", ",".join(found))
+        return found
+
     def modules_with(self, function: str) -> Iterable[str]:
         yield VMLINUX
         if self.btf_modules():

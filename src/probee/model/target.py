@@ -184,6 +184,10 @@ class Target:
         """Return a type; kind is "struct", "union", "enum", "typedef" or "int"."""
         raise NotImplementedError
 
+    def type_in_modules(self, kind: str, name: str) -> CType | None:
+        """Return a type that only a loaded module has; asks all of them."""
+        return None
+
     def enumerator(self, name: str) -> tuple[int, CType] | None:
         """Return (value, enum type) of an enum's member, searched in all enums of vmlinux."""
         raise NotImplementedError

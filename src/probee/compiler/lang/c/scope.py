@@ -70,8 +70,10 @@ class Kernel:
         if kind == "struct":
             from probee.compiler.lang.c.synthesis import synthesise
 
-            return synthesise(name, self)
-        return None
+            made = synthesise(name, self)
+            if made is not None:
+                return made
+        return self.target.type_in_modules(kind, name)
 
     def constant(self, name: str) -> tuple[int, CType] | None:
         if name not in self.constants:

@@ -254,3 +254,8 @@ def test_a_mistake_is_shown_in_its_place(body: str, place: str, message: str) ->
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_program_of_the_corpus_is_legal_after_each_pass(name: str) -> None:
     assert compile_c(PROGRAMS[name], shared_target(), {}).programs
+
+
+def test_a_struct_that_only_a_module_has_is_found_there() -> None:
+    text = "int f(struct pt_regs *ctx, struct demo_state *state) { return sizeof(*state) == 32 && state->level == 0; }"
+    assert CRun(text).call("f", TASK) == 1
