@@ -24,20 +24,21 @@ DIFFERENT = [
     "test_namesakes.py",
 ]
 OUTSIDE = {
-    "test_cli_live.py", "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py",
-    "test_lab.py", "test_map_families.py", "test_network_links.py", "test_passes_judges.py", "test_passes_large_memory.py",
-    "test_passes_local.py", "test_passes_stack.py",
-    "test_preemption.py", "test_runtime_generated.py", "test_runtime_trial.py", "test_uprobe.py", "test_uprobe_process.py",
+    "test_bcc_network.py", "test_bcc_programs.py", "test_bcc_tables.py", "test_bcc_usdt.py", "test_cli_live.py",
+    "test_codegen_judges.py", "test_interpret_helper_matches_kernel.py", "test_interpret_matches_kernel.py", "test_lab.py",
+    "test_map_families.py", "test_network_links.py", "test_passes_judges.py", "test_passes_large_memory.py",
+    "test_passes_local.py", "test_passes_stack.py", "test_perf_ring.py", "test_preemption.py", "test_runtime_generated.py",
+    "test_runtime_trial.py", "test_uprobe.py", "test_uprobe_args.py", "test_uprobe_process.py", "test_uprobe_source.py",
     "test_user_debuginfo.py", "test_user_stack.py", "test_user_symbols.py",
 }  # fmt: skip
 SUITES = {
-    "5.10": [*DIFFERENT, "test_packet.py", "test_perf_ring.py"],
+    "5.10": [*DIFFERENT, "test_c_programs_load.py", "test_packet.py"],
     "6.1": [
-        *DIFFERENT, "test_hook_links.py", "test_kernel_features.py", "test_kernel_maps.py", "test_listing.py",
-        "test_network_links.py", "test_runtime_session.py",
+        *DIFFERENT, "test_c_programs_load.py", "test_hook_links.py", "test_kernel_features.py", "test_kernel_maps.py",
+        "test_listing.py", "test_network_links.py", "test_runtime_session.py",
     ],
     "6.12": sorted(path.name for path in (ROOT / "tests" / "kernel").glob("test_*.py") if path.name not in OUTSIDE),
-    "7.3": [*DIFFERENT, "test_preemption.py"],
+    "7.3": [*DIFFERENT, "test_c_programs_load.py", "test_preemption.py"],
 }
 
 
