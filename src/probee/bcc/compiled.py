@@ -10,7 +10,7 @@ import os
 import sys
 
 from probee.bcc.error import BccError
-from probee.errors import CompileError, ProbeeError
+from probee.errors import CompileError, PermissionMissing, ProbeeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def _compile(text: str, name: str, options: dict[str, Any], path: str) -> Object
         report = error.report()
         sys.stderr.write(f"{report}\n")
         sys.stderr.flush()
+        if isinstance(error, PermissionMissing):
+            raise BccError("Need super-user privileges to run") from None
         if not isinstance(error, CompileError):  # a kernel that does not tell what is needed: no fault of the text
             raise
         shown = "<text>" if name == "/virtual/main.c" else name.encode()

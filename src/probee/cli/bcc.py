@@ -45,6 +45,7 @@ def _compiled(path: str) -> CodeType | None:
     try:
         return compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
+        error.__traceback__ = None  # all of it would be ours
         sys.excepthook(type(error), error, None)
         return None
 

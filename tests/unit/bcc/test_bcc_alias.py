@@ -65,6 +65,7 @@ def test_what_is_no_python_is_told_in_python_s_words(tmp_path: Path) -> None:
     done = run("-m", "probee", "bcc", write(tmp_path, "def\n"))
     assert done.returncode == 1
     assert "SyntaxError" in done.stderr
+    assert "Traceback" not in done.stderr  # which would be ours
 
 
 def test_a_missing_program_is_no_traceback(tmp_path: Path) -> None:
