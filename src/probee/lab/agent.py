@@ -23,6 +23,7 @@ else:
 
 KEYS_FIFO = "/run/lab/keys"
 KILL_AFTER_S = 3.0  # between SIGTERM and SIGKILL when the time is up
+LONGEST_WAIT_MS = 3_600_000  # poll(2) takes an int; deadlines are looked at again after that
 LINGER_S = 0.3  # how long a command's children may hold its output open
 CHUNK = 1 << 16
 
@@ -220,7 +221,7 @@ class Agent:
                 kill(task.pid, signal.SIGKILL if task.late else signal.SIGTERM)
                 task.late, task.deadline = True, now + KILL_AFTER_S
         ends = [task.deadline for task in self.tasks.values() if task.deadline]
-        return max(0, int((min(ends) - now) * 1000) + 1) if ends else None
+        return min(max(0, int((min(ends) - now) * 1000) + 1), LONGEST_WAIT_MS) if ends else None
 
     def finish(self, task: Task) -> None:
         kill(task.pid, signal.SIGKILL)
