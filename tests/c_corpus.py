@@ -274,6 +274,18 @@ int f(struct pt_regs *ctx) {
     else counts.update(&key, &one);
     return 0;
 }""",
+    "globals and constants": """
+static u64 calls;
+const u32 primes[4] = { 2, 3, 5, 7 };
+static const char word[] = "probee";
+int f(struct pt_regs *ctx, u32 which) {
+    static u32 seen;
+    seen++;
+    if (which > 3) return word[2];
+    calls += primes[which & 3];
+    return calls + seen;
+}
+int g(struct pt_regs *ctx) { return primes[1] + word[0] + calls; }""",
     "what was printed": """
 int f(struct pt_regs *ctx, struct file *file) {
     char text[] = "read";

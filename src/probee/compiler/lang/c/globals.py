@@ -22,10 +22,13 @@ def global_place(low: Lowerer, symbol: Symbol, node: c_ast.ID) -> Place:
     declaration = low.source.globals.get(node.name)
     if declaration is None:
         raise CompileError(f"'{node.name}' is not a variable", span_of(node))
+    from probee.compiler.lang.c.initialise import complete_array
+
     assert symbol.type is not None
+    symbol.type = complete_array(low, symbol.type, declaration.init)
     if declaration.init is not None and "const" in _qualifiers(declaration):
-        symbol.meaning = _constant(low, declaration, symbol.type)
-        return Place(symbol.type, symbol.meaning.slot, variable=symbol.meaning)
+        variable = _constant(low, declaration, symbol.type)
+        return Place(symbol.type, variable.slot, variable=variable)
     return reserve(low, declaration, symbol.type)
 
 
@@ -55,11 +58,15 @@ def reserve(low: Lowerer, node: c_ast.Decl, ctype: CType) -> Place:
 
 
 def _constant(low: Lowerer, node: c_ast.Decl, ctype: CType) -> Variable:
-    """Make a constant a local variable, which is written once; what is not used of it disappears."""
+    """Make a constant a local variable of the program, written where it begins; what is not used of it disappears."""
     from probee.compiler.lang.c.initialise import initialise
 
-    variable = low.variable(ctype, node.name)
-    initialise(low, Place(ctype, variable.slot, variable=variable), node.init)
+    variable = low.constants.get(id(node))
+    if variable is None:
+        variable = low.constants[id(node)] = low.variable(ctype, node.name, key=id(node))
+        here, low.b.block = low.b.block, low.b.function.entry
+        initialise(low, Place(ctype, variable.slot, variable=variable), node.init)
+        low.b.block = here
     return variable
 
 

@@ -78,6 +78,7 @@ class Lowerer:
         self.unused: c_ast.Node | None = None  # a statement's expression, whose value nobody looks at
         self.cases: list[dict[int, Block]] = []  # of the switches around
         self.unroll = False  # the next loop is to be written out
+        self.constants: dict[int, Variable] = {}  # by the node of their declaration
         self.labels_met: set[tuple[tuple[object, ...], str]] = set()
         self._n_variables = 0
 

@@ -136,11 +136,15 @@ class _Body:
         self.parsed.scope.type_of_expression = low.type_in
         low.scope = self.parsed.scope.child()
         bind_parameters(low, function, self.kind)
+        body = builder.new_block()  # the entry stays open: constants are written there
+        builder.at(body)
         for item in function.node.body.block_items or ():
             low.statement(item)
         call.check_labels(low)
         if not builder.terminated:
             builder.return_(builder.const(0))
+        builder.block = result.entry
+        builder.jump(body)
         for block in result.blocks:
             if not block.values or block.values[-1].op not in ("jump", "branch", "return"):
                 builder.block = block

@@ -227,28 +227,34 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "place", "message"),
+    ("body", "at", "message"),
     [
-        ("return tsk;", "1:43-46", "'tsk' is not declared"),
-        ("return task->pidd;", "1:49-53", "'struct task_struct' has no member 'pidd'"),
-        ("return bpf_get_current_pid_tgi();", "1:43-66", "there is no helper 'bpf_get_current_pid_tgi'"),
-        ("return bpf_ktime_get_ns(1);", "1:43-", "bpf_ktime_get_ns() takes 0 arguments, not 1"),
-        ("task->pid = 1; return 0;", "1:36-", "kernel memory cannot be written by a BPF program"),
-        ("return task.pid;", "1:", "has no members: use '->'"),
-        ("double x = 1; return x;", "1:", "floating"),
-        ("goto nowhere; return 0;", "1:", "there is no label 'nowhere'"),
-        ("int t[2]; return t[5];", "1:", "index 5 is outside the array"),
-        ("break;", "1:36", "break outside of a loop or switch"),
-        ("f(ctx, 0); return 0;", "1:", "'f' is a program: it cannot be called"),
-        ("return task + task;", "1:", "two pointers cannot be added"),
+        ("return tsk;", "tsk", "'tsk' is not declared"),
+        ("return task->pidd;", "pidd", "'struct task_struct' has no member 'pidd'"),
+        ("return bpf_get_current_pid_tgi();", "bpf_get", "there is no helper 'bpf_get_current_pid_tgi'"),
+        ("return bpf_ktime_get_ns(1);", "bpf_ktime", "bpf_ktime_get_ns() takes 0 arguments, not 1"),
+        ("task->pid = 1; return 0;", "task->", "kernel memory cannot be written by a BPF program"),
+        ("return task.pid;", "pid", "has no members: use '->'"),
+        ("double x = 1; return x;", "x", "floating"),
+        ("goto nowhere; return 0;", "goto", "there is no label 'nowhere'"),
+        ("int t[2]; return t[5];", "t[5]", "index 5 is outside the array"),
+        ("break;", "break", "break outside of a loop or switch"),
+        ("f(ctx, 0); return 0;", "f(ctx", "'f' is a program: it cannot be called"),
+        ("return task + task;", "task + ", "two pointers cannot be added"),
     ],
 )
-def test_a_mistake_is_shown_in_its_place(body: str, place: str, message: str) -> None:
-    text = f"int f(struct pt_regs *ctx, struct task_struct *task) {{ {body} }}"
-    column = len("int f(struct pt_regs *ctx, struct task_struct *task) { ") - 35
-    report = refused(text)
+def test_a_mistake_is_shown_in_its_place(body: str, at: str, message: str) -> None:
+    head = "int f(struct pt_regs *ctx, struct task_struct *task) { "
+    report = refused(f"{head}{body} }}")
     assert message in report
-    assert column and place[:2] in report
+    column = int(report.split(":")[2].partition("-")[0])
+    assert column == len(head) + body.index(at) + 1
+
+
+def test_constants_and_globals_are_each_program_s_to_read() -> None:
+    run = CRun(PROGRAMS["globals and constants"])
+    assert [run.call("f", number) for number in (3, 0, 9)] == [7 + 1, 7 + 2 + 2, ord("o")]
+    assert run.call("g") == 3 + ord("p") + 9
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
