@@ -44,8 +44,10 @@ ALLOWED: dict[str, set[str]] = {
         "formats", "probes", "model", "errors",
     },
     "outputs": {"model", "errors"},
+    "objectcache": {"compiler.cache", "kernel", "kernel.cachedir", "model", "errors"},
     "api": {"compiler", "kernel", "runtime", "outputs", "formats", "model", "errors"},
     "bcc": {
+        "objectcache",
         "api", "compiler", "compiler.cache", "compiler.lang.bpftrace._tables", "kernel", "kernel.cachedir", "kernel.syscalls",
         "kernel.features", "kernel.maps", "kernel.symbols", "kernel.programs", "kernel.links", "runtime", "formats", "probes",
         "model", "errors",

@@ -116,7 +116,9 @@ def _in_the_code(parameters: list[str], spec: ObjectSpec) -> bool:
 
 def _object_for(script: Script, options: Options, portable: bool) -> ObjectSpec | None:
     chosen = compile_options(script, options, portable=portable)
-    path = "" if _is_special(options) else _cache_path(script, chosen)
+    from probee.objectcache import object_path
+
+    path = "" if _is_special(options) else object_path(script.text, chosen)
     cached = _cached(path, _pid(options)) if path else None
     if cached is not None:
         if options.verbose:
@@ -154,45 +156,22 @@ def _compile(script: Script, chosen: dict[str, Any], options: Options, path: str
 
         spec = settled(spec, target)
     if path:
-        _keep(path, spec, target)
+        from probee.objectcache import keep_object
+
+        keep_object(path, spec, target.reads)
     return spec
-
-
-def _cache_path(script: Script, chosen: dict[str, Any]) -> str:
-    """Return where this script's object is kept; "" without a directory to trust."""
-    from probee.compiler.cache import cache_key
-    from probee.kernel.cachedir import cache_directory
-
-    directory = cache_directory("objects")
-    return f"{directory}/{cache_key(script.text, chosen)}.object" if directory is not None else ""
 
 
 def _cached(path: str, pid: int) -> ObjectSpec | None:
     """Return an object that is kept; one that was made of another process's files is none for this process."""
-    from probee.compiler.cache import read_entry
     from probee.kernel.answer import still_holds
+    from probee.objectcache import kept_object
 
     def holds(reads: dict[str, str], boot: str) -> bool:
         same = all(question.startswith(f"binary:{pid}:") for question in reads if question.startswith("binary:"))
         return same and still_holds(reads, boot)
 
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    with open(fd, "rb", buffering=0) as file:
-        return read_entry(file.readall(), holds)
-
-
-def _keep(path: str, spec: ObjectSpec, target: Any) -> None:
-    """Keep an object for the next run; not being able to is no error."""
-    from probee.compiler.cache import KEPT, write_entry
-    from probee.kernel.answer import boot_id
-    from probee.kernel.cachedir import keep_newest, write_whole
-
-    data = write_entry(spec, target.reads, boot_id())
-    if data is not None and write_whole(path, data):
-        keep_newest(os.path.dirname(path), ".object", KEPT)
+    return kept_object(path, holds)
 
 
 def compile_options(script: Script, options: Options, *, portable: bool = False) -> Any:
