@@ -6,6 +6,7 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import I64, int_type
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
+from probee.compiler.lang.c.constant import common_type, promote
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import LONG, Operand, is_integer, is_pointer, is_signed, pointee
 from probee.errors import TypeMismatch
@@ -35,7 +36,7 @@ def binary(low: Lowerer, operator: str, left: Operand, right: Operand, span: int
     if not (is_integer(left.type) and is_integer(right.type)):
         raise TypeMismatch(f"'{operator}' does not take '{left.type.spelling()}' and '{right.type.spelling()}'", span)
     if operator in _SHIFTS:
-        ctype = convert.promoted(left.type)
+        ctype = promote(left.type)
         a = convert.convert(low, left, ctype, span)
         by = low.b.resize(convert.number(low, right), convert.number(low, a).type, signed=is_signed(right.type))
         return Operand(ctype, low.b.binary(_SHIFTS[operator][not is_signed(ctype)], convert.number(low, a), by))
@@ -44,7 +45,7 @@ def binary(low: Lowerer, operator: str, left: Operand, right: Operand, span: int
     if operator in ("+", "-") and _is_packet(left.value):  # (long)ctx->data + offset
         by = convert.wide(low, right)
         return Operand(LONG, low.b.offset(left.value, by if operator == "+" else low.b.sub(low.b.const(0), by)))
-    ctype = convert.common(left.type, right.type)
+    ctype = common_type(left.type, right.type)
     one, two = (convert.number(low, convert.convert(low, each, ctype, span)) for each in (left, right))
     return Operand(ctype, _fold(low, _ARITHMETIC[operator][not is_signed(ctype)], one, two))
 
@@ -68,7 +69,7 @@ def _compare(low: Lowerer, operator: str, left: Operand, right: Operand) -> Valu
         return _compare_pointers(low, unsigned, left, right)
     if is_pointer(left.type) or is_pointer(right.type):
         return low.b.compare(unsigned, convert.wide(low, left), convert.wide(low, right))
-    ctype = convert.common(left.type, right.type)
+    ctype = common_type(left.type, right.type)
     a, b = (convert.number(low, convert.convert(low, each, ctype, 0)) for each in (left, right))
     return low.b.compare(signed if is_signed(ctype) else unsigned, a, b)
 
@@ -122,7 +123,7 @@ def unary(low: Lowerer, operator: str, operand: Operand, span: int) -> Operand:
     """Return `operator operand` of +, - and ~."""
     if not is_integer(operand.type):
         raise TypeMismatch(f"'{operator}' does not take '{operand.type.spelling()}'", span)
-    ctype = convert.promoted(operand.type)
+    ctype = promote(operand.type)
     value = convert.number(low, convert.convert(low, operand, ctype, span))
     if operator == "-":
         value = low.b.const(-value.attr, value.type) if value.op == op.CONST else low.b.sub(low.b.const(0, value.type), value)

@@ -6,7 +6,8 @@ from pycparser import c_ast
 
 from probee.compiler.ir.type import int_type
 from probee.compiler.lang.c import arithmetic, convert, memory
-from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer, span_of
+from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
 from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate
 from probee.errors import TypeMismatch
 from probee.model.ctype import ArrayType, IntType, size_of, strip

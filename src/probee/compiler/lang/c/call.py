@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pycparser import c_ast
 
 from probee.compiler.lang.c import convert, memory
-from probee.compiler.lang.c.lower import OPERANDS, PLACES, Frame, Lowerer, span_of
+from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.lower import OPERANDS, PLACES, Frame, Lowerer
 from probee.compiler.lang.c.unit import FunctionDeclaration
 from probee.compiler.lang.c.value import Operand, Place, is_aggregate
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pycparser import c_ast
 
-from probee.compiler.lang.c.constant import evaluate
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.constant import evaluate, span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.unit import MapDeclaration
 from probee.compiler.lang.c.value import Operand, is_integer, is_pointer
 from probee.errors import CompileError, TypeMismatch, UnknownName

@@ -11,8 +11,6 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import (
     INT,
-    UNSIGNED,
-    UNSIGNED_LONG,
     Operand,
     is_bool,
     is_integer,
@@ -20,30 +18,7 @@ from probee.compiler.lang.c.value import (
     is_signed,
 )
 from probee.errors import TypeMismatch
-from probee.model.ctype import VOID, CType, IntType, strip
-
-
-def promoted(ctype: CType) -> CType:
-    """Return the type that an integer has in an expression: int at least."""
-    bare = strip(ctype)
-    if bare.size < 4 or is_bool(bare):
-        return INT
-    return ctype if isinstance(bare, IntType) else INT if is_signed(bare) else UNSIGNED if bare.size == 4 else UNSIGNED_LONG
-
-
-def common(left: CType, right: CType) -> CType:
-    """Return the type that two integers are brought to before they are added, compared …"""
-    a, b = promoted(left), promoted(right)
-    if strip(a).size != strip(b).size:
-        return a if strip(a).size > strip(b).size else b
-    if is_signed(a) == is_signed(b):
-        return b if _is_long_long(b) else a
-    return a if not is_signed(a) else b
-
-
-def _is_long_long(ctype: CType) -> bool:
-    bare = strip(ctype)
-    return isinstance(bare, IntType) and bare.name.endswith("long long")
+from probee.model.ctype import VOID, CType, strip
 
 
 def is_null(operand: Operand) -> bool:

@@ -8,8 +8,9 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import BOOL, I32, int_type
 from probee.compiler.ir.unit import Block, Value
 from probee.compiler.lang.c import arithmetic, convert, memory
+from probee.compiler.lang.c.constant import common_type, span_of
 from probee.compiler.lang.c.literal import integer_constant, string_bytes
-from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer, span_of
+from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
 from probee.compiler.lang.c.value import CHAR, INT, UNSIGNED_LONG, Operand, Place, Variable, is_aggregate, is_pointer, is_scalar
 from probee.errors import CompileError, UnknownName, Unsupported
 from probee.model.ctype import ArrayType, CType, FloatType, ForwardType, PointerType, StructType, size_of, strip
@@ -284,7 +285,7 @@ def _elvis(low: Lowerer, node: c_ast.TernaryOp) -> Operand:
     """x ?: y, which evaluates x once"""
     b, span = low.b, span_of(node)
     operand = low.operand(node.cond)
-    ctype = operand.type if is_pointer(operand.type) else convert.common(operand.type, low.type_of(node.iffalse))
+    ctype = operand.type if is_pointer(operand.type) else common_type(operand.type, low.type_of(node.iffalse))
     result = low.variable(ctype, "choice", key=("?:", id(node)))
     place = Place(ctype, result.slot, variable=result)
     no, end = b.new_block(), b.new_block()
@@ -307,7 +308,7 @@ def _ternary_type(low: Lowerer, node: c_ast.TernaryOp) -> CType:
         if is_aggregate(left):
             raise Unsupported("?: between structs is not supported: use if", span_of(node))
         return left
-    return convert.common(left, right)
+    return common_type(left, right)
 
 
 def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:

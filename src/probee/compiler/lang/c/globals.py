@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pycparser import c_ast
 
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.scope import Symbol
 from probee.compiler.lang.c.value import Place, Variable
 from probee.errors import CompileError, Unsupported

@@ -13,7 +13,8 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert
 from probee.compiler.lang.c.call import Builtin
 from probee.compiler.lang.c.complaint import check_address
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import LONG, UNSIGNED, UNSIGNED_LONG_LONG, Operand
 from probee.errors import TypeMismatch, UnknownName
 from probee.model.ctype import VOID, CType, PointerType

@@ -10,8 +10,9 @@ from pycparser import c_ast
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.assign import store_aggregate
 from probee.compiler.lang.c.complaint import no_such_member
+from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.literal import string_bytes
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import Place, is_aggregate
 from probee.errors import CompileError, TypeMismatch
 from probee.model.ctype import ArrayType, CType, IntType, StructType, size_of, strip

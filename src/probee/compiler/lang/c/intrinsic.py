@@ -10,7 +10,8 @@ from probee.compiler.ir.type import DIRECT, I64, int_type
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import BUILTINS, Builtin, constant, n_arguments
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import INT, UNSIGNED_LONG, Operand, Place, is_pointer
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import ArrayType, IntType, size_of

@@ -14,6 +14,7 @@ from pycparser import c_ast
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.type import Type, pointer
 from probee.compiler.ir.unit import Block, Unit, Value
+from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.provenance import Provenance
 from probee.compiler.lang.c.scope import Scope, Symbol
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
@@ -191,12 +192,6 @@ class Lowerer:
 
 
 NULLABLE = frozenset(("map", "ringbuf", "stack"))  # spaces of whose pointers the verifier wants to see them checked
-
-
-def span_of(node: c_ast.Node | None) -> int:
-    """Return a node's span; 0 where the parser kept none."""
-    coord = getattr(node, "coord", None)
-    return coord.line << 24 | (coord.column or 0) if coord is not None else 0
 
 
 def _alignment(size: int) -> int:

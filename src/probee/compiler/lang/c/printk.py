@@ -7,10 +7,11 @@ import re
 from pycparser import c_ast
 
 from probee.compiler.ir.unit import Value
+from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.expression import store_bytes
 from probee.compiler.lang.c.helper import argument, call
 from probee.compiler.lang.c.literal import string_bytes
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import CHAR, Operand
 from probee.errors import CompileError, TypeMismatch
 from probee.model.ctype import ArrayType

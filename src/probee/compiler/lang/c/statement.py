@@ -8,10 +8,10 @@ from probee.compiler.ir.switch import switch
 from probee.compiler.ir.unit import Block
 from probee.compiler.lang.c import convert
 from probee.compiler.lang.c.complaint import check_end
-from probee.compiler.lang.c.constant import evaluate
+from probee.compiler.lang.c.constant import evaluate, promote, span_of
 from probee.compiler.lang.c.expression import condition
 from probee.compiler.lang.c.initialise import complete_array, initialise
-from probee.compiler.lang.c.lower import STATEMENTS, Loop, Lowerer, span_of
+from probee.compiler.lang.c.lower import STATEMENTS, Loop, Lowerer
 from probee.compiler.lang.c.value import Place, is_aggregate, is_float, is_function
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import VOID, ForwardType, FunctionType, size_of, strip
@@ -208,7 +208,7 @@ def _label_block(low: Lowerer, name: str) -> Block:
 def _switch(low: Lowerer, node: c_ast.Switch) -> None:
     b = low.b
     tested = low.operand(node.cond)
-    ctype = convert.promoted(tested.type)
+    ctype = promote(tested.type)
     tested = convert.convert(low, tested, ctype, span_of(node.cond))
     leave = b.new_block()
     cases, default = _cases(low, node)

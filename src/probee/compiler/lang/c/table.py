@@ -16,8 +16,9 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import n_arguments
 from probee.compiler.lang.c.complaint import check_method
+from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.helper import argument, call
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.unit import MapDeclaration
 from probee.compiler.lang.c.value import INT, LONG, Operand, Place, Variable, is_aggregate, is_integer, is_pointer, pointee
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported

@@ -12,8 +12,9 @@ from probee.compiler.ir.type import I64, int_type
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import memory
 from probee.compiler.lang.c.call import constant, n_arguments
+from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.helper import argument, call
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import LONG, UNSIGNED_LONG, Operand, is_pointer, is_scalar
 from probee.errors import CompileError, FormatError, TypeMismatch, Unsupported
 from probee.model.usdt import CONSTANT, MEMORY, UsdtArgument

@@ -11,7 +11,8 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
-from probee.compiler.lang.c.lower import Lowerer, span_of
+from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import UNSIGNED_LONG_LONG, Operand, Place, is_aggregate, is_signed, is_wide
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import CType, IntType, strip
