@@ -34,8 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "compiler.ir": {"model", "errors"},
     "compiler.codegen": {"compiler.ir", "formats.insn", "formats.btf", "model", "errors"},
-    "compiler.lang.bpftrace._tables": {"errors"},
-    "compiler.lang.bpftrace": {"compiler.lang.bpftrace._tables", "compiler.ir", "probes", "model", "errors"},
+    "compiler.lang.bpftrace": {"compiler.ir", "probes", "model", "errors"},
     "compiler.lang.c": {"compiler.ir", "probes", "model", "errors"},
     "compiler.cache": {"formats", "model", "errors", ""},
     "compiler": {"compiler.lang.bpftrace", "compiler.lang.c", "compiler.codegen", "compiler.ir", "formats", "model", "errors"},
@@ -48,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": {"compiler", "kernel", "runtime", "outputs", "formats", "model", "errors"},
     "bcc": {
         "objectcache",
-        "api", "compiler", "compiler.cache", "compiler.lang.bpftrace._tables", "kernel", "kernel.cachedir", "kernel.syscalls",
+        "api", "compiler", "compiler.cache", "kernel", "kernel.cachedir", "kernel.syscalls",
         "kernel.features", "kernel.maps", "kernel.symbols", "kernel.programs", "kernel.links", "runtime", "formats", "probes",
         "model", "errors",
     },

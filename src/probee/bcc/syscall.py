@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from probee.compiler.lang.bpftrace._tables import syscalls as _tables
+from probee.model._tables import syscalls as _tables
 
 _NAMES: dict[int, str] = getattr(_tables, os.uname().machine.upper(), {})
 

@@ -366,7 +366,7 @@ def texts(name: str, arch: str) -> tuple[dict[int, str], str]:
         from probee.compiler.lang.bpftrace._tables import signals
 
         return signals.TEXTS, "N/A"
-    from probee.compiler.lang.bpftrace._tables import syscalls
+    from probee.model._tables import syscalls
 
     return getattr(syscalls, arch.upper(), syscalls.X86_64), "Unknown syscall"
 

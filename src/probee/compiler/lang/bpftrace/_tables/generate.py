@@ -1,19 +1,16 @@
-"""Writes the tables beside it: texts of errno and signals from the C library, system calls from the kernel's UAPI headers.
+"""Writes the tables beside it: texts of errno and signals from the C library.
 
-    python -m probee.compiler.lang.bpftrace._tables.generate
+python -m probee.compiler.lang.bpftrace._tables.generate
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
-
 
 # Where bpftrace has the words of include/uapi/asm-generic/errno.h, not the C library's
 _WORDS = {
@@ -37,14 +34,6 @@ _WORDS = {
     122: "Quota exceeded",
     125: "Operation Canceled",
 }
-# What is newer than the headers that are at hand: the same numbers on all architectures (scripts/syscall.tbl)
-_NEWER = (
-    "cachestat", "fchmodat2", "map_shadow_stack", "futex_wake", "futex_wait", "futex_requeue", "statmount", "listmount",
-    "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules", "mseal", "setxattrat", "getxattrat", "listxattrat",
-    "removexattrat", "open_tree_attr", "file_getattr", "file_setattr",
-)  # fmt: skip
-_FIRST_NEWER = 451
-_OWN = {"x86_64": {335: "uretprobe"}}  # arch/x86/entry/syscalls/syscall_64.tbl
 
 
 def _table(name: str, rows: dict[int, str]) -> str:
@@ -71,22 +60,12 @@ def _signals() -> dict[int, str]:
     return found
 
 
-def _syscalls(arch: str, path: str) -> dict[int, str]:
-    """Read `#define __NR_name number`; names that wrap another one (`__NR3264_`) are resolved by their 64-bit meaning."""
-    text = Path(path).read_text()
-    numbers = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
-    found = {number: name for name, number in numbers.items() if name not in ("syscalls", "arch_specific_syscall")}
-    return {**dict(enumerate(_NEWER, _FIRST_NEWER)), **_OWN.get(arch, {}), **found}
-
-
 def main() -> None:
     codes = "NUMBERS = {\n" + "".join(f'    "{name}": {n},\n' for n, name in sorted(errno.errorcode.items())) + "}\n"
     _write("errno", "Texts (strerror) and names of error numbers.", _table("TEXTS", _errors()) + "\n" + codes)
     numbers = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals if s.name not in ("SIGRTMIN", "SIGRTMAX")}
     names = "NUMBERS = {\n" + "".join(f'    "{name}": {number},\n' for name, number in sorted(numbers.items())) + "}\n"
     _write("signals", "Texts (strsignal) and names of signals.", _table("TEXTS", _signals()) + "\n" + names)
-    tables = "\n".join(_table(arch.upper(), _syscalls(arch, path)) for arch, path in _HEADERS.items())
-    _write("syscalls", "Names of system calls by architecture.", tables)
 
 
 if __name__ == "__main__":
