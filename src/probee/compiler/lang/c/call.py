@@ -1,4 +1,4 @@
-"""Calls: static functions, written out at each call; what the compiler knows by itself (builtin.py); helpers; map methods."""
+"""Calls: static functions, written out at each call; what the compiler knows by itself (intrinsic.py); helpers; map methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from probee.compiler.lang.c.lower import OPERANDS, PLACES, Frame, Lowerer
 from probee.compiler.lang.c.unit import FunctionDeclaration
 from probee.compiler.lang.c.value import Operand, Place, is_aggregate
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
-from probee.model.ctype import VOID, strip
+from probee.model.ctype import VOID, CType, strip
 from probee.probes.candidate import closest
 
 Builtin = Callable[[Lowerer, c_ast.FuncCall, "list[c_ast.Node]"], "Operand | None"]
@@ -65,9 +65,7 @@ def _place_of_call(low: Lowerer, node: c_ast.FuncCall) -> Place:
     return place
 
 
-def _inline(
-    low: Lowerer, node: c_ast.FuncCall, declaration: FunctionDeclaration, arguments: list[c_ast.Node]
-) -> Place | None:
+def _inline(low: Lowerer, node: c_ast.FuncCall, declaration: FunctionDeclaration, arguments: list[c_ast.Node]) -> Place | None:
     """Lower a function's body here; return where its result is."""
     _check_call(low, node, declaration, arguments)
     frame = Frame(declaration, (*low.frame.path, id(node)), low.b.new_block())
@@ -95,9 +93,7 @@ def _inline(
     return Place(declaration.result, frame.result.slot, variable=frame.result) if frame.result is not None else None
 
 
-def _check_call(
-    low: Lowerer, node: c_ast.FuncCall, declaration: FunctionDeclaration, arguments: list[c_ast.Node]
-) -> None:
+def _check_call(low: Lowerer, node: c_ast.FuncCall, declaration: FunctionDeclaration, arguments: list[c_ast.Node]) -> None:
     span, name = span_of(node), declaration.name
     if not (declaration.static or declaration.inline):
         hint = f"Declare it 'static inline': '{name}' is a BPF program of its own as it stands."
@@ -111,25 +107,25 @@ def _check_call(
         raise CompileError(f"'{name}' takes {expected} argument{'s' * (expected != 1)}, not {len(arguments)}", span)
 
 
-def _argument(low: Lowerer, ctype: object, argument: c_ast.Node) -> Operand | Place:
-    if is_aggregate(ctype):  # type: ignore[arg-type]
+def _argument(low: Lowerer, ctype: CType, argument: c_ast.Node) -> Operand | Place:
+    if is_aggregate(ctype):
         found = low.type_of(argument)
         return low.place(argument) if is_aggregate(found) else low.operand(argument)
-    return convert.convert(low, low.operand(argument), ctype, span_of(argument))  # type: ignore[arg-type]
+    return convert.convert(low, low.operand(argument), ctype, span_of(argument))
 
 
-def bind(low: Lowerer, name: str, ctype: object, value: Operand | Place, span: int) -> None:
+def bind(low: Lowerer, name: str, ctype: CType, value: Operand | Place, span: int) -> None:
     """Make a parameter a variable with a value; the context's pointer stays what it is."""
     if not name:
         return
     from probee.compiler.lang.c.scope import Symbol
 
     if isinstance(value, Operand) and value.value.type.is_pointer and value.value.type.space == "context":
-        symbol = Symbol("variable", name, ctype)  # type: ignore[arg-type]
-        symbol.meaning = Operand(ctype, value.value)  # type: ignore[arg-type]
+        symbol = Symbol("variable", name, ctype)
+        symbol.meaning = Operand(ctype, value.value)
         low.scope.declare(name, symbol)
         return
-    variable = low.variable(ctype, name)  # type: ignore[arg-type]
+    variable = low.variable(ctype, name)
     low.declare(name, variable)
     place = Place(variable.type, variable.slot, variable=variable)
     if isinstance(value, Place):

@@ -45,12 +45,12 @@ def wide(low: Lowerer, operand: Operand) -> Value:
     return low.b.resize(number(low, operand), I64, signed=is_signed(operand.type))
 
 
-def convert(low: Lowerer, operand: Operand, to: CType, span: int, *, explicit: bool = False) -> Operand:
+def convert(low: Lowerer, operand: Operand, to: CType, span: int) -> Operand:
     """Return an operand as another type: what a cast, an assignment or an argument does.  TypeMismatch when there is no way."""
     if is_integer(to):
         return _to_integer(low, operand, to)
     if is_pointer(to):
-        return _to_pointer(low, operand, to, span, explicit=explicit)
+        return _to_pointer(low, operand, to)
     if strip(to) is VOID:
         return Operand(to, operand.value)
     raise TypeMismatch(f"a value of type '{operand.type.spelling()}' does not become '{to.spelling()}'", span)
@@ -69,7 +69,7 @@ def _to_integer(low: Lowerer, operand: Operand, to: CType) -> Operand:
     return Operand(to, low.b.resize(value, int_type(size), signed=signed))
 
 
-def _to_pointer(low: Lowerer, operand: Operand, to: CType, span: int, *, explicit: bool) -> Operand:
+def _to_pointer(low: Lowerer, operand: Operand, to: CType) -> Operand:
     value = operand.value
     if value.type.is_pointer:
         return Operand(to, value)
@@ -113,4 +113,3 @@ def program_result(low: Lowerer, operand: Operand) -> Value:
 def from_truth(low: Lowerer, value: Value) -> Operand:
     """Return a comparison's result, an int."""
     return Operand(INT, low.b.zext(value, int_type(4)))
-

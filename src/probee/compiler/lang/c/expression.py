@@ -8,12 +8,12 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import BOOL, I32, int_type
 from probee.compiler.ir.unit import Block, Value
 from probee.compiler.lang.c import arithmetic, convert, memory
-from probee.compiler.lang.c.constant import common_type, span_of
-from probee.compiler.lang.c.literal import integer_constant, string_bytes
+from probee.compiler.lang.c.constant import common_type, evaluate_typed, span_of
+from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
 from probee.compiler.lang.c.value import CHAR, INT, UNSIGNED_LONG, Operand, Place, Variable, is_aggregate, is_pointer, is_scalar
 from probee.errors import CompileError, UnknownName, Unsupported
-from probee.model.ctype import ArrayType, CType, FloatType, ForwardType, PointerType, StructType, size_of, strip
+from probee.model.ctype import VOID, ArrayType, CType, FloatType, ForwardType, PointerType, StructType, size_of, strip
 
 # -- names and constants
 
@@ -68,9 +68,10 @@ def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:
         if float(text) != int(float(text)):
             raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
         return Operand(UNSIGNED_LONG, low.b.const(int(float(text))))
-    if node.type == "bool":
-        return Operand(INT, low.b.const(node.value == "true", I32))
-    number, ctype = integer_constant(node.value, node.type, span_of(node))
+    found = evaluate_typed(node, low.scope)
+    if found is None:
+        return Operand(PointerType(VOID), low.b.const(0))  # nullptr
+    number, ctype = found
     return Operand(ctype, low.b.const(number, int_type(size_of(ctype))))
 
 
@@ -193,8 +194,6 @@ def _address_of(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
     if isinstance(inner, c_ast.ID):
         symbol = low.scope.find(inner.name)
         if symbol is not None and symbol.kind == "map":
-            from probee.model.ctype import VOID
-
             return Operand(PointerType(VOID), low.b.map(inner.name))
     place = low.place(inner)
     return Operand(PointerType(place.type), memory.address(low, place, span_of(node)))
@@ -322,7 +321,7 @@ def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:
         from probee.compiler.lang.c.wide import low_half
 
         operand = low_half(low, node.expr, ctype)
-    return convert.convert(low, operand, ctype, span_of(node), explicit=True)
+    return convert.convert(low, operand, ctype, span_of(node))
 
 
 def _comma(low: Lowerer, node: c_ast.ExprList) -> Operand | None:
@@ -393,6 +392,8 @@ OPERANDS.update(
         c_ast.ExprList: _comma, c_ast.Compound: _statement_expression, c_ast.CompoundLiteral: _loaded,
     }
 )  # fmt: skip
+
+
 def _computed_place(low: Lowerer, node: c_ast.BinaryOp) -> Place:
     from probee.compiler.lang.c.wide import computed
 

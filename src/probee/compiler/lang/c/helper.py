@@ -11,7 +11,7 @@ from pycparser import c_ast
 from probee.compiler.ir.type import I64, MAP, Type, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert
-from probee.compiler.lang.c.call import Builtin
+from probee.compiler.lang.c.call import BUILTINS, n_arguments
 from probee.compiler.lang.c.complaint import check_address
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.lower import Lowerer
@@ -45,14 +45,10 @@ _U64 = frozenset(
 # since Linux 5.5, commit 6ae08ae3dea2
 _RENAMED = {"probe_read": "probe_read_kernel", "probe_read_str": "probe_read_kernel_str"}
 _VARIABLE = frozenset(("trace_printk", "snprintf", "seq_printf", "trace_vprintk"))
-_SPECIAL: dict[str, Builtin] = {}
 
 
 def helper(low: Lowerer, node: c_ast.FuncCall, name: str, arguments: list[c_ast.Node]) -> Operand | None:
     """Lower a call of bpf_NAME."""
-    _load_special()
-    if name in _SPECIAL:
-        return _SPECIAL[name](low, node, arguments)
     bare = name.removeprefix("bpf_")
     bare = _RENAMED.get(bare, bare)
     _check(low, node, name, bare, len(arguments))
@@ -102,21 +98,12 @@ def _check(low: Lowerer, node: c_ast.FuncCall, name: str, bare: str, n_given: in
         raise TypeMismatch(f"{name}() takes {known} argument{'s' * (known != 1)}, not {n_given}", span_of(node))
 
 
-def _load_special() -> None:
-    """Fill in the helpers that BCC, not the kernel, defines; their modules import this one."""
-    if _SPECIAL:
-        return
-    from probee.compiler.lang.c import printk, usdt
-
-    _SPECIAL["bpf_trace_printk"] = printk.trace_printk
-    _SPECIAL["bpf_usdt_readarg"] = usdt.read_argument
-    _SPECIAL["bpf_usdt_readarg_p"] = usdt.read_string
-    _SPECIAL["bpf_num_cpus"] = _num_cpus
-
-
 def _num_cpus(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
     from probee.model.spec import LateConstant
 
+    n_arguments(node, arguments, "bpf_num_cpus", 0)
     low.unit.constants.setdefault("possible_cpus", LateConstant("possible_cpus", "possible_cpus"))
     return Operand(LONG, low.b.late("possible_cpus"))
 
+
+BUILTINS["bpf_num_cpus"] = _num_cpus

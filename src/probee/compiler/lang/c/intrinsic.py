@@ -148,7 +148,7 @@ def _unreachable(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]
     low.b.return_(low.b.const(0))
 
 
-def _float_builtin(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+def _no_equivalent(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
     raise Unsupported(f"{node.name.name}() has no equivalent in BPF", span_of(node))
 
 
@@ -229,7 +229,7 @@ BUILTINS.update(
         "__builtin_bswap16": _bswap(2), "__builtin_bswap32": _bswap(4), "__builtin_bswap64": _bswap(8),
         "__builtin_expect": _first, "__builtin_preserve_access_index": _first, "__builtin_constant_p": _constant_p,
         "__builtin_unreachable": _unreachable, "__builtin_trap": _unreachable,
-        "__builtin_alloca": _float_builtin,
+        "__builtin_alloca": _no_equivalent,
         "load_byte": _load_packet(1), "load_half": _load_packet(2), "load_word": _load_packet(4), "load_dword": _load_packet(8),
         "incr_cksum_l3": _checksum("l3_csum_replace", 3), "incr_cksum_l4": _checksum("l4_csum_replace", 4),
         "bpf_dext_pkt": _dext, "bpf_dins_pkt": _dins,

@@ -7,6 +7,7 @@ import re
 from pycparser import c_ast
 
 from probee.compiler.ir.unit import Value
+from probee.compiler.lang.c.call import BUILTINS
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.expression import store_bytes
 from probee.compiler.lang.c.helper import argument, call
@@ -58,3 +59,6 @@ def _warn(low: Lowerer, text: str, n_values: int, span: int) -> None:
     if wanted != n_values:
         values = f"{wanted} value{'s' * (wanted != 1)}"
         low.warn(f"this format prints {values}, and {n_values or 'none'} follow{'s' * (n_values < 2)}", span)
+
+
+BUILTINS["bpf_trace_printk"] = trace_printk

@@ -11,7 +11,7 @@ from typing import Any
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.type import I64, pointer
 from probee.compiler.ir.unit import Function, Program, Unit, connect
-from probee.compiler.lang.c import assign, call, expression, intrinsic, statement
+from probee.compiler.lang.c import assign, call, expression, helper, intrinsic, printk, statement, usdt
 from probee.compiler.lang.c.context import Kind, bind_parameters, kind_of
 from probee.compiler.lang.c.lower import Frame, Lowerer
 from probee.compiler.lang.c.mapspec import map_spec, map_types
@@ -23,7 +23,7 @@ from probee.model.spec import ProgramType
 from probee.model.target import Target
 from probee.model.usdt import UsdtPlace
 
-LOWERING = (assign, call, expression, intrinsic, statement)  # they register what they lower
+LOWERING = (assign, call, expression, helper, intrinsic, printk, statement, usdt)  # they register what they lower
 MAX_ATTEMPTS = 8  # each learns where some variable points
 RAW_NESTING = 3  # runs of one program on one CPU that the kernel does not keep from each other
 _UNGUARDED = frozenset((ProgramType.RAW_TRACEPOINT, ProgramType.PERF_EVENT, ProgramType.TRACING, ProgramType.LSM))
@@ -33,9 +33,7 @@ def lower_program(source: Source, target: Target, options: dict[str, Any]) -> Un
     """Return the unit of a C program.  options: cflags (list), usdt {function: places}."""
     parsed = parse_program(source, target, options)
     unit = Unit()
-    unit.features = frozenset(
-        name for name in ("probe_read_kernel", "atomic_fetch", "insn_v4") if target.has_feature(name)
-    )
+    unit.features = frozenset(name for name in ("probe_read_kernel", "atomic_fetch", "insn_v4") if target.has_feature(name))
     unit.options = {"local": True}
     for declaration in parsed.maps.values():
         unit.maps[declaration.name] = map_spec(parsed, declaration, target)
@@ -55,12 +53,16 @@ def license_of(parsed: TranslationUnit, options: dict[str, Any]) -> str:
 
 
 def _lower_function(
-    parsed: TranslationUnit, unit: Unit, target: Target, function: FunctionDeclaration, usdt: dict[str, tuple[UsdtPlace, ...]]
+    parsed: TranslationUnit,
+    unit: Unit,
+    target: Target,
+    function: FunctionDeclaration,
+    enabled: dict[str, tuple[UsdtPlace, ...]],
 ) -> None:
     kind = kind_of(function, parsed, target)
-    groups = _groups(usdt.get(function.name, ()))
+    groups = _groups(enabled.get(function.name, ()))
     if len(groups) > 1:
-        unit.options[f"usdt {function.name}"] = " ".join(str(number) for number in _numbers(usdt[function.name], groups))
+        unit.options[f"usdt {function.name}"] = " ".join(str(number) for number in _numbers(enabled[function.name], groups))
     for number, place in enumerate(groups.values() or [None]):
         name = function.name if number == 0 else f"{function.name}__usdt{number}"
         lowered = _attempt(parsed, unit, target, function, kind, name, place)
@@ -150,4 +152,3 @@ class _Body:
                 builder.block = block
                 builder.return_(builder.const(0))
         return result
-

@@ -233,5 +233,3 @@ def _number_in_map(node: c_ast.Decl, part: str, name: str, scope: Scope) -> int:
             raise TypeMismatch(message, span_of(dimension) or span_of(node), hint=hint)
         raise TypeMismatch(f"the {what} of map {name!r} must be a constant", span_of(dimension) or span_of(node))
     return value
-
-

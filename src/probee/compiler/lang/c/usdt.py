@@ -11,7 +11,7 @@ from pycparser import c_ast
 from probee.compiler.ir.type import I64, int_type
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import memory
-from probee.compiler.lang.c.call import constant, n_arguments
+from probee.compiler.lang.c.call import BUILTINS, constant, n_arguments
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.helper import argument, call
 from probee.compiler.lang.c.lower import Lowerer
@@ -87,3 +87,7 @@ def _extended(low: Lowerer, value: Value, found: UsdtArgument) -> Operand:
         shifted = low.b.shl(value, bits)
         value = low.b.ashr(shifted, bits) if found.signed else low.b.lshr(shifted, bits)
     return Operand(LONG if found.signed else UNSIGNED_LONG, value)
+
+
+BUILTINS["bpf_usdt_readarg"] = read_argument
+BUILTINS["bpf_usdt_readarg_p"] = read_string

@@ -93,9 +93,7 @@ def computed(low: Lowerer, node: c_ast.BinaryOp) -> Place:
 def change(low: Lowerer, place: Place, operator: str, node: c_ast.Node | None, span: int) -> None:
     """Do `place operator= node`, `place operator= 1` without a node."""
     two = (low.b.const(1), low.b.const(0)) if node is None else _halves(low, node, low.value(node))
-    first, second = (
-        convert.number(low, memory.load(low, Place(_HALF, place.base, place.offset + at), span)) for at in (0, 8)
-    )
+    first, second = (convert.number(low, memory.load(low, Place(_HALF, place.base, place.offset + at), span)) for at in (0, 8))
     _store(low, place, _compute(low, operator, (first, second), two, span), span)
 
 
