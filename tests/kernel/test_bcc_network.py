@@ -75,6 +75,15 @@ assert len(taken.recv(1000)) == 14 + 28 + 200
 print(refused(b.attach_raw_socket, function, "none"))
 """
 
+OFFLOADED = """
+TEXT = "int drop(struct xdp_md *ctx) { return XDP_DROP; }"
+print(refused(lambda: BPF(text="BPF_ARRAY(seen, u64, 2);" + TEXT, device="lo")))
+print(refused(BPF(text=TEXT).load_func, "drop", BPF.XDP, "lo"))
+print(refused(BPF(text=TEXT).load_func, "drop", BPF.XDP, "none"))
+both_halves = BPF(text="BPF_PERF_OUTPUT(events);" + TEXT, device="lo")  # a map that stays the host's
+assert both_halves.load_func("drop", BPF.XDP).fd > 0
+"""
+
 
 def in_own_namespace(text: str) -> str:
     """Run a program in a network namespace of its own; return what it printed."""
@@ -96,3 +105,12 @@ def test_xdp_drops_and_passes_until_it_is_removed() -> None:
 
 def test_a_raw_socket_receives_what_its_filter_lets_pass() -> None:
     assert in_own_namespace(SOCKET).splitlines() == ["Failed to open raw device b'none': No such device"]
+
+
+def test_a_device_that_does_not_run_bpf_itself_refuses_maps_and_programs() -> None:
+    advice = "its driver must run BPF itself, as SmartNICs' do; without `device` it runs in the kernel"
+    assert in_own_namespace(OFFLOADED).splitlines() == [
+        f"the network device lo does not take the maps (Operation not supported): {advice}",
+        f"Failed to load BPF program b'drop': the network device lo does not take it (Operation not supported): {advice}",
+        "there is no network device none here to offload to",
+    ]

@@ -47,7 +47,7 @@ class Function:
 class Core:
     """A compiled object whose maps exist; programs are loaded when somebody asks."""
 
-    def __init__(self, spec: ObjectSpec, *, debug: int = 0) -> None:
+    def __init__(self, spec: ObjectSpec, *, debug: int = 0, device: str = "") -> None:
         self.debug = debug
         self.funcs: dict[bytes, Function] = {}
         self.tables: dict[bytes, Any] = {}
@@ -65,7 +65,7 @@ class Core:
         self._ring_buffers: dict[int, Delivery] = {}
         self._polls: dict[str, epoll] = {}
         self._links: list[tuple[tuple[object, ...], Link]] = []
-        self.module: Module | None = Module(spec, debug=debug)
+        self.module: Module | None = Module(spec, debug=debug, device=device)
         atexit.register(self.cleanup)  # which also keeps the object, and what it attached, when the program does not
 
     def module_of(self) -> Module:

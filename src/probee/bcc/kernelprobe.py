@@ -50,9 +50,9 @@ def _event_name(prefix: bytes, event: bytes) -> bytes:
 class KernelProbes(Core):
     """The part of BPF that attaches to the kernel."""
 
-    def __init__(self, spec: ObjectSpec, *, debug: int = 0) -> None:
+    def __init__(self, spec: ObjectSpec, *, debug: int = 0, device: str = "") -> None:
         self._many: dict[tuple[bytes, bytes], tuple[ManyProbes, str]] = {}  # by event's name and function's
-        super().__init__(spec, debug=debug)
+        super().__init__(spec, debug=debug, device=device)
 
     # -- names of system calls
 

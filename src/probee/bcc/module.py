@@ -10,7 +10,7 @@ import os
 import sys
 
 from probee.bcc.constant import DEBUG_BPF, DEBUG_BPF_REGISTER_STATE
-from probee.bcc.error import BccError
+from probee.bcc.error import BccError, because
 from probee.errors import KernelError, PermissionMissing, ProbeeError
 from probee.kernel.lookup import KernelLookup
 from probee.kernel.maps.create import create_all
@@ -27,9 +27,9 @@ _public: dict[str, Map] = {}  # BPF_TABLE_PUBLIC and _SHARED, by name
 
 
 class Module:
-    """The live side of `spec`."""
+    """The live side of `spec`; `device` is a network device that is to hold its maps, where a program is offloaded to one."""
 
-    def __init__(self, spec: ObjectSpec, *, debug: int = 0) -> None:
+    def __init__(self, spec: ObjectSpec, *, debug: int = 0, device: str = "") -> None:
         self.spec = spec
         self.debug = debug
         self.lookup = KernelLookup()
@@ -38,18 +38,21 @@ class Module:
         self._constants: dict[str, int] | None = None
         self._structures: Structures | None = None
         self.maps: dict[str, Map] = {}
-        self._create()
+        self._create(device)
 
     # -- maps
 
-    def _create(self) -> None:
+    def _create(self, device: str) -> None:
         """Create what is the object's own, find what is another's."""
         own = tuple(spec for spec in self.spec.maps if spec.role != "extern")
+        index = number_of(device)
         try:
             typed = any(spec.type in MapType.LOCAL_STORAGE for spec in own)
-            made = create_all(own, btf_fd=self._btf_fd() if typed else 0, types=self.spec.types)
+            made = create_all(own, btf_fd=self._btf_fd() if typed else 0, types=self.spec.types, device=index)
         except PermissionMissing as error:
             raise _no_root(error) from None
+        except KernelError as error:
+            raise (because(_refused(device, "the maps", error), error) if device else error) from None
         for spec in self.spec.maps:
             if spec.role == "extern":
                 if spec.name not in _public:
@@ -92,17 +95,19 @@ class Module:
         from probee.kernel.programs import load as loading
 
         spec = retyped(self.programs[name], type, attach_type)
-        if device:
-            raise BccError(f"Failed to load BPF program {name.encode()!r}: offloading to a device is not supported here")
+        index = number_of(device)
         if self.debug & (DEBUG_BPF | DEBUG_BPF_REGISTER_STATE):
             loading.on_log = _show_log
         try:
             return loading.load(
-                spec, self.spec, self.maps, self.constants, btf_fd=self._btf_fd(), find_btf=self.lookup.find_btf
-            )
+                spec, self.spec, self.maps, self.constants, btf_fd=self._btf_fd(), find_btf=self.lookup.find_btf,
+                device=index,
+            )  # fmt: skip
         except PermissionMissing as error:
             raise _no_root(error) from None
         except KernelError as error:
+            if device and not getattr(error, "log", ""):  # not the verifier's
+                raise _load_failure(name, _refused(device, "it", error), error) from None
             sys.stderr.write(f"{error.report()}\n")
             sys.stderr.flush()
             raise _load_failure(name, os.strerror(error.errno or 0), error) from None
@@ -164,6 +169,18 @@ def retyped(spec: ProgramSpec, type: int, attach_type: int = -1) -> ProgramSpec:
     )  # fmt: skip
 
 
+def number_of(device: str) -> int:
+    """Return the number of a network device to offload to, 0 for ""; BccError when there is none of that name."""
+    if not device:
+        return 0
+    from probee.kernel.syscalls.netlink import device_index
+
+    index = device_index(device)
+    if not index:
+        raise BccError(f"there is no network device {device} here to offload to")
+    return index
+
+
 def is_queue(live: Map) -> bool:
     return live.spec.type in (MapType.QUEUE, MapType.STACK)
 
@@ -177,6 +194,13 @@ def _load_failure(name: str, cause: str, error: ProbeeError) -> BccError:
     failure = BccError(f"Failed to load BPF program {name.encode()!r}: {cause}")
     failure.reason = error
     return failure
+
+
+def _refused(device: str, what: str, error: KernelError) -> str:
+    return (
+        f"the network device {device} does not take {what} ({os.strerror(error.errno or 0)}): its driver must run BPF itself,"
+        " as SmartNICs' do; without `device` it runs in the kernel"
+    )
 
 
 def _show_log(spec: ProgramSpec, log: str) -> None:

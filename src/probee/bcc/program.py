@@ -43,7 +43,8 @@ class BPF(KernelProbes, UserProbes, EventProbes, NetworkProbes, TracePipe, Numbe
 
     `text` is its C, or `src_file` the file that has it; `cflags` are -D, -U, -I and others that mean nothing here;
     `usdt_contexts` are USDT objects whose probes are enabled.  `allow_rlimit` and `hdr_file` are accepted: limits are lifted
-    when they are in the way, and headers are found by #include.  `device` names a network device to offload to.
+    when they are in the way, and headers are found by #include.  `device` names a network device that holds the maps, for
+    functions that load_func offloads to it.
     """
 
     def __init__(  # noqa: PLR0917  bcc's order
@@ -67,7 +68,7 @@ class BPF(KernelProbes, UserProbes, EventProbes, NetworkProbes, TracePipe, Numbe
             identities.append(context.identity())
         flags = [as_text(flag) for flag in cflags]
         spec = compiled(source, name=name, cflags=flags, usdt=places, identity=";".join(identities))
-        super().__init__(spec, debug=debug)
+        super().__init__(spec, debug=debug, device=as_text(device))
         try:
             for context in usdt_contexts:
                 context.attach_uprobes(self, attach_usdt_ignore_pid)

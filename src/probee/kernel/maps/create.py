@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from probee.errors import MapError
 from probee.kernel.maps.map import Map
+from probee.kernel.syscalls.fd import Descriptor
+from probee.kernel.syscalls.map import map_create
 from probee.model.spec import MapSpec, MapType
 
 TYPE_CHECKING = False
@@ -71,13 +73,15 @@ def _rare_family(map_type: int) -> type[Map]:
     return Map
 
 
-def create(spec: MapSpec, *, inner: Map | None = None, btf: tuple[int, int, int] = (0, 0, 0)) -> Map:
+def create(spec: MapSpec, *, inner: Map | None = None, btf: tuple[int, int, int] = (0, 0, 0), device: int = 0) -> Map:
     """Create the map that a spec describes, or open it where the spec says that it is pinned.
 
     A map of maps needs `inner`, a map that its maps look like; local storage needs `btf`: (descriptor of a BTF object, type id
-    of the key, type id of the value).
+    of the key, type id of the value).  `device` is the number of a network device that is to hold the map.
     """
     kind = family(spec.type)
+    if device and spec.type != MapType.PERF_EVENT_ARRAY:  # which is the host's, also for a program on a device
+        return _offloaded(kind, spec, device)
     if not spec.pin:
         return _create(kind, spec, inner, btf)
     from probee.kernel.maps.pin import open_pinned, pin_map
@@ -108,9 +112,16 @@ def _create(kind: type[Map], spec: MapSpec, inner: Map | None, btf: tuple[int, i
     return kind.create(spec)
 
 
+def _offloaded(kind: type[Map], spec: MapSpec, device: int) -> Map:
+    fd = map_create(
+        spec.type, spec.key_size, spec.value_size, spec.max_entries, flags=spec.flags, name=spec.name, device=device
+    )
+    return kind(spec, Descriptor(fd, f"map {spec.name}"))
+
+
 def create_all(
-    specs: Iterable[MapSpec], *, btf_fd: int = 0, types: Mapping[str, int] | None = None
-) -> dict[str, Map]:  # fmt: skip
+    specs: Iterable[MapSpec], *, btf_fd: int = 0, types: Mapping[str, int] | None = None, device: int = 0
+) -> dict[str, Map]:
     """Create maps by name, maps of maps after the maps they look like; when one fails, those made before are closed.
 
     `types` are an ObjectSpec's ("key NAME", "leaf NAME" → type id in the BTF object that `btf_fd` is).
@@ -120,7 +131,7 @@ def create_all(
     try:
         for spec in sorted(specs, key=lambda spec: spec.type in MapType.OF_MAPS):
             btf = (btf_fd, ids.get(f"key {spec.name}", 0), ids.get(f"leaf {spec.name}", 0))
-            maps[spec.name] = create(spec, inner=maps.get(spec.inner), btf=btf)
+            maps[spec.name] = create(spec, inner=maps.get(spec.inner), btf=btf, device=device)
     except BaseException:
         for made in maps.values():
             made.close()

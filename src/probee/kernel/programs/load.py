@@ -33,12 +33,13 @@ on_log: Callable[[ProgramSpec, str], None] | None = None  # who wants the log of
 
 def load(
     spec: ProgramSpec, object: ObjectSpec, maps: Mapping[str, Map], constants: Mapping[str, int] | None = None, *,
-    btf_fd: int = 0, find_btf: BtfLookup | None = None, log_size: int = 0,
+    btf_fd: int = 0, find_btf: BtfLookup | None = None, log_size: int = 0, device: int = 0,
 ) -> Program:  # fmt: skip
     """Patch and load one program of an object.
 
     `constants` holds the late constants' values by name; `btf_fd` is the object's own BTF, already loaded, or 0;
-    `log_size`, if given, is how large a log must do for a program that is accepted, too.
+    `log_size`, if given, is how large a log must do for a program that is accepted, too; `device` is the number of a network
+    device that is to run it.
     `find_btf(kind, name)` answers (type id, module BTF descriptor or 0), see btf_id.py; its kinds are "kfunc", "ksym" and,
     for a spec's attach_target, "raw_tp" or "attach".  Raises VerifierError, PermissionMissing or KernelError.
     """
@@ -46,7 +47,7 @@ def load(
     code = patcher.patch(spec.instructions, spec.relocations)
     options = LoadAttribute(
         name=spec.name, license=object.license, attach_type=_attach_type(spec), flags=F_SLEEPABLE if spec.sleepable else 0,
-        btf_fd=btf_fd, func_info=spec.func_info, line_info=spec.line_info, fd_array=tuple(patcher.fd_array),
+        btf_fd=btf_fd, func_info=spec.func_info, line_info=spec.line_info, fd_array=tuple(patcher.fd_array), device=device,
     )  # fmt: skip
     if spec.attach_target:
         if find_btf is None:

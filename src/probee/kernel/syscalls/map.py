@@ -26,13 +26,15 @@ def object_name(name: str) -> bytes:
 def map_create(
     type: int, key_size: int, value_size: int, max_entries: int, *,
     flags: int = 0, name: str = "", inner_map_fd: int = 0, btf: tuple[int, int, int] = (0, 0, 0), map_extra: int = 0,
+    device: int = 0,
 ) -> int:  # fmt: skip
-    """Create a map, return its descriptor.  `btf` is (BTF descriptor, key type id, value type id)."""
+    """Create a map, return its descriptor.  `btf` is (BTF descriptor, key type id, value type id); `device` the number of a
+    network device that is to hold it (Linux 4.16, commit a38845729ea3 "bpf: offload: add map offload infrastructure")."""
     if max_entries > MOST:
         raise MapError(f"map {name} cannot have {max_entries} entries: the kernel takes {MOST} at most")
     attribute = bytearray(72 if map_extra else 64)
     pack_into("=7I16sI3I", attribute, 0, type, key_size, value_size, max_entries, flags, inner_map_fd, 0,
-              object_name(name), 0, *btf)  # fmt: skip
+              object_name(name), device, *btf)  # fmt: skip
     if map_extra:
         pack_into("=Q", attribute, 64, map_extra)
     return checked(Command.MAP_CREATE, attribute, f"create map {name}" if name else "create a map")

@@ -26,14 +26,14 @@ class LoadAttribute:
     """What BPF_PROG_LOAD takes beyond type and instructions; zero means "none"."""
 
     __slots__ = (
-        "attach_btf_id", "attach_btf_obj_fd", "attach_type", "btf_fd", "fd_array", "flags", "func_info", "license",
+        "attach_btf_id", "attach_btf_obj_fd", "attach_type", "btf_fd", "device", "fd_array", "flags", "func_info", "license",
         "line_info", "name",
     )  # fmt: skip
 
     def __init__(
         self, *, name: str = "", license: str = "GPL", attach_type: int = 0, flags: int = 0, btf_fd: int = 0,
         func_info: bytes = b"", line_info: bytes = b"", attach_btf_id: int = 0, attach_btf_obj_fd: int = 0,
-        fd_array: tuple[int, ...] = (),
+        fd_array: tuple[int, ...] = (), device: int = 0,
     ) -> None:  # fmt: skip
         self.name = name
         self.license = license
@@ -45,6 +45,7 @@ class LoadAttribute:
         self.attach_btf_id = attach_btf_id
         self.attach_btf_obj_fd = attach_btf_obj_fd
         self.fd_array = fd_array
+        self.device = device  # the number of a network device that is to run it (Linux 4.15, commit ab3f0063c48c)
 
 
 def program_load(
@@ -61,7 +62,7 @@ def program_load(
     pack_into(
         "=IIQQIIQII16sIIII", attribute, 0, type, len(insns) // 8, address_of(insns), address_of(license),
         log_level if log else 0, len(log or b""), address_of(log or b""), 0, options.flags, object_name(options.name),
-        0, options.attach_type, options.btf_fd, FUNC_INFO_SIZE if func_info else 0,
+        options.device, options.attach_type, options.btf_fd, FUNC_INFO_SIZE if func_info else 0,
     )  # fmt: skip
     pack_into(
         "=QIIQIII", attribute, 80, address_of(func_info), len(func_info) // FUNC_INFO_SIZE,
