@@ -165,6 +165,8 @@ def address(low: Lowerer, place: Place, span: int) -> Value:
         return low.b.add(place.base, place.offset)
     if place.offset == 0:
         return place.base
+    if not place.base.type.is_pointer:  # of null: how far into its struct a member is
+        return low.b.pointer(low.b.add(low.b.resize(place.base, I64, signed=False), low.b.const(place.offset)), "kernel")
     return low.b.offset(reachable(low, place, span), place.offset)
 
 

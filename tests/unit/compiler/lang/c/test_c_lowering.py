@@ -65,6 +65,7 @@ def refused(text: str) -> str:
         ("unsigned __int128 x = 1, y; x <<= 100; y = x - 1; return (u64)(y >> 64);", (1 << 36) - 1),
         ("unsigned __int128 x = a; x += x; x |= 1; return x;", 15),
         ("return 3000000.0 > a;", 1),
+        ("struct s { u64 x; char t[8]; }; return (size_t)(&((struct s *)0)->t) + a;", 15),
     ],
 )
 def test_a_function_returns_what_c_says(body: str, expected: int) -> None:
