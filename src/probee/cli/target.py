@@ -11,10 +11,10 @@ USAGE: probee target dump FILE     write this kernel's types, tracepoints, funct
 
 
 def main(argv: list[str]) -> int:
-    if argv in (["-h"], ["--help"]):
+    if "-h" in argv or "--help" in argv:
         sys.stdout.write(USAGE)
         return 0
-    if len(argv) != 2 or argv[0] != "dump":
+    if len(argv) != 2 or argv[0] != "dump" or argv[1].startswith("-"):
         sys.stderr.write(USAGE)
         return 1
     return dump(argv[1])

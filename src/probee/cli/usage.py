@@ -43,7 +43,9 @@ LESS OFTEN:
         --no-feature A,B   do without kprobe_multi, kprobe_session or uprobe_multi
         --traceable-functions FILE
                            the kernel functions that can be probed, one a line, instead of the kernel's list
-        --debuginfo DIR[:DIR], --usdt-file-activation, --verify-llvm-ir
+        --debuginfo DIR[:DIR]
+                           where separate debug information of programs is found
+        --usdt-file-activation, --verify-llvm-ir
                            accepted; they concern probes, or a compiler, that are not here
     -d, --debug STAGE,...  show stages, then run: ast types codegen codegen-opt dis libbpf verifier all
 """

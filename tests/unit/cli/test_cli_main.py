@@ -82,6 +82,14 @@ def test_a_first_word_that_is_a_subcommand_is_that_unless_it_is_a_path(capsys):
     assert "failed to open file 'target.bt'" in capsys.readouterr().err
 
 
+def test_a_target_is_not_written_to_a_file_that_looks_like_an_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert (main(["target", "dump", "--help"]), main(["target", "dump", "-x"])) == (0, 1)
+    told = capsys.readouterr()
+    assert told.out.startswith("USAGE: probee target dump") and told.err.startswith("USAGE: probee target dump")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("subcommand", ["run", "list", "demo", "target", "build"])
 def test_every_subcommand_tells_what_it_takes(capsys, subcommand):
     assert main([subcommand, "-h"]) == 0
