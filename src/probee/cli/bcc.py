@@ -1,7 +1,7 @@
 """`probee bcc PROGRAM.py [arguments]`: run a program of bcc with our face as `bcc`, whatever else is installed.
 
 The program finds itself as under Python: it is __main__, sys.argv and sys.path begin with it and its directory, and a traceback
-begins in it.
+begins in it.  What our face refuses is told without one, with the program's line: a mistake in its C, a probe that is not there.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import sys
 
-from probee.errors import UsageError
+from probee.errors import ProbeeError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, TracebackType
 
 USAGE = """\
 USAGE: probee bcc PROGRAM.py [arguments]     run a Python program that imports bcc, without bcc, clang or kernel headers
@@ -72,10 +72,28 @@ def _run(path: str, code: CodeType | None) -> int:
 
 
 def _show(error: BaseException) -> None:
-    """Show an error as Python does, from the program's own frame on."""
+    """Show an error as Python does, from the program's own frame on; one that tells of the program, in its own words."""
     trace = error.__traceback__
     error.__traceback__ = trace.tb_next if trace is not None else None
-    sys.excepthook(type(error), error, error.__traceback__)
+    if isinstance(error, ProbeeError) and sys.excepthook is sys.__excepthook__:
+        sys.stdout.flush()
+        sys.stderr.write(f"ERROR: {error}\n{_place(error.__traceback__)}")
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Return where the program was when something of ours failed: its innermost line that is not ours."""
+    import linecache
+
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    told = ""
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if not path.startswith(ours):
+            told = f"  {path}:{trace.tb_lineno}: {linecache.getline(path, trace.tb_lineno).strip()}\n"
+        trace = trace.tb_next
+    return told
 
 
 def _die_of_interrupt() -> None:

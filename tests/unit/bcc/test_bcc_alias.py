@@ -56,6 +56,28 @@ def test_a_traceback_begins_in_the_program(tmp_path: Path) -> None:
     assert lines[-1] == "ZeroDivisionError: division by zero"
 
 
+def test_what_our_face_refuses_is_told_with_the_program_s_line_and_no_traceback(tmp_path: Path) -> None:
+    text = "from bcc import BPF\n\ndef look():\n    BPF(src_file='none.c')  # here\n\nlook()\n"
+    done = run("-m", "probee", "bcc", write(tmp_path, text))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "ERROR: Could not find file b'none.c'",
+        f"  {tmp_path / 'program.py'}:4: BPF(src_file='none.c')  # here",
+    ]
+
+
+def test_a_program_that_catches_exceptions_catches_ours(tmp_path: Path) -> None:
+    text = "from bcc import BPF\ntry:\n    BPF(src_file='none.c')\nexcept Exception as error:\n    print(error)\n"
+    done = run("-m", "probee", "bcc", write(tmp_path, text))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Could not find file b'none.c'\n", "")
+
+
+def test_a_program_s_own_excepthook_is_asked(tmp_path: Path) -> None:
+    text = "import sys\nfrom bcc import BPF\nsys.excepthook = lambda kind, *_: print(kind.__name__)\nBPF(src_file='none.c')\n"
+    done = run("-m", "probee", "bcc", write(tmp_path, text))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "BccError\n", "")
+
+
 def test_the_exit_status_is_the_program_s_and_what_is_left_for_exit_is_done(tmp_path: Path) -> None:
     done = run("-m", "probee", "bcc", write(tmp_path, "import atexit\natexit.register(print, 'bye')\nexit(3)\n"))
     assert (done.returncode, done.stdout) == (3, "bye\n")
