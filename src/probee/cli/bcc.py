@@ -1,7 +1,7 @@
 """`probee bcc PROGRAM.py [arguments]`: run a program of bcc with our face as `bcc`, whatever else is installed.
 
 The program finds itself as under Python: it is __main__, sys.argv and sys.path begin with it and its directory, and a traceback
-begins in it.  What our face refuses is told without one, with the program's line: a mistake in its C, a probe that is not there.
+begins in it.  What our face refuses is told without one, with the program's line: a mistake in its C, a missing probe.
 """
 
 from __future__ import annotations
