@@ -5,7 +5,7 @@
 BCC is a checkout of bcc (its tools run, its text is not copied anywhere but to OUT), FILE what `probee target dump` wrote.
 Questions about the kernel (kernel_struct_has_field, tracepoint_exists, ...) are answered by the target, and once more with
 "yes" and with "no" throughout.  Every program runs with no arguments, with those of bcc's smoke tests, and with each of its
-own options alone.  OUT gets one JSON file per distinct text: program, arguments, mode, text, cflags.
+own options alone.  OUT gets one JSON file per distinct text: program, arguments, mode, text, cflags, usdt (function → probe).
 
 Nothing is loaded or traced.  Not for import by tests: it replaces modules and runs programs in forked children.
 """
@@ -153,13 +153,14 @@ class Recorder:
         self.arguments: list[str] = []
         self.texts = 0
 
-    def add(self, text: str | bytes, cflags: list[str]) -> None:
+    def add(self, text: str | bytes, cflags: list[str], usdt: dict[str, str]) -> None:
         if isinstance(text, bytes):
             text = text.decode(errors="replace")
         flags = [flag.decode() if isinstance(flag, bytes) else str(flag) for flag in cflags]
         name = hashlib.sha1((self.program + text + repr(flags)).encode()).hexdigest()[:16]
         record = {
             "program": self.program, "arguments": self.arguments, "mode": self.mode, "text": text, "cflags": flags,
+            "usdt": usdt,
         }  # fmt: skip
         path = self.folder / f"{self.program.replace('/', '.')}-{name}.json"
         if not path.exists():
@@ -190,10 +191,9 @@ def fake_bpf(recorder: Recorder) -> type:
                 here = Path(sys.argv[0]).parent
                 path = next((p for p in (Path(name), here / name) if p.exists()), None)
                 text = path.read_text() if path is not None else None
-            for context in usdt_contexts:
-                text = (text.decode() if isinstance(text, bytes) else text) + context.get_text()
+            usdt = {function: probe for context in usdt_contexts for function, probe in context.enabled.items()}
             if text is not None:
-                recorder.add(text, list(cflags or ()))
+                recorder.add(text, list(cflags or ()), usdt)
             self.polls = 0
 
         def __getattr__(self, name: str) -> Any:
@@ -294,9 +294,10 @@ class FakeUSDT:
 
     def __init__(self, pid: Any = None, path: Any = None) -> None:
         self.pid, self.path = pid, path
+        self.enabled: dict[str, str] = {}
 
     def enable_probe(self, probe: Any, fn_name: Any) -> None:
-        pass
+        self.enabled[_text(fn_name)] = _text(probe)
 
     enable_probe_or_bail = enable_probe
 

@@ -64,6 +64,9 @@ def test_members_have_the_names_of_kernel_headers() -> None:
     assert isinstance(strip(state), IntType)  # type: ignore[arg-type]
     assert scope.member_path(scope.tag("struct", "inet_sock"), "inet_dport")  # type: ignore[arg-type]
     assert scope.member_path(scope.tag("struct", "in6_addr"), "s6_addr32")  # type: ignore[arg-type]
+    task = scope.tag("struct", "task_struct")
+    assert [member.name for member in scope.member_path(task, "cpu")] == ["thread_info", "cpu"]  # type: ignore[arg-type]
+    assert [member.name for member in scope.member_path(task, "state")] == ["__state"]  # type: ignore[arg-type]
     assert scope.member_path(scope.tag("struct", "sock"), "no_such_member") == ()  # type: ignore[arg-type]
 
 

@@ -35,5 +35,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "s6_addr": ("in6_u.u6_addr8",), "s6_addr16": ("in6_u.u6_addr16",), "s6_addr32": ("in6_u.u6_addr32",),
     "tcp_flags": ("tcp_flags",), "i_nlink": ("__i_nlink",), "f_dentry": ("f_path.dentry",), "f_vfsmnt": ("f_path.mnt",),
     "d_iname": ("d_shortname.string",), "si_pid": ("_sifields._kill._pid",), "si_addr": ("_sifields._sigfault._addr",),
+    "cpu": ("thread_info.cpu",), "state": ("__state",),  # of tasks, before Linux 5.16 and 5.14
     "rt_saddr": ("rt_src",), "bi_sector": ("bi_iter.bi_sector",), "bi_size": ("bi_iter.bi_size",),
 }  # fmt: skip
