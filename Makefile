@@ -10,7 +10,7 @@ STAMP := $(VENV)/.probee-ready
 .PHONY: help setup demo test unit kernel-test lint bench clean
 
 help:
-	@echo "make demo    trace a real kernel with the three example scripts (here if it can be done here, else in the lab)"
+	@echo "make demo    trace a real kernel with three bpftrace scripts and four BCC programs (here if it can be, else in the lab)"
 	@echo "make test    all tests: unit tests here, kernel tests in lab guests (Linux 5.10, 6.1, 6.12, 7.3)"
 	@echo "make unit    unit tests only: no root, no kernel, under a minute"
 	@echo "make lint    ruff and mypy --strict"

@@ -1,13 +1,14 @@
-"""`probee demo`: the three example scripts on a live kernel, with something for each to see.
+"""`probee demo`: the example scripts and BCC programs on a live kernel, with something for each to see.
 
 Where this kernel has kprobes and this user may trace, it runs here; otherwise in a lab guest.  A *stage* is either of the
-two, with the same four verbs: start a command, run one, press keys, close.
+two, with the same four verbs: start a command, run one, press keys, close (here.py).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 KERNEL = "6.12"
 READY_S = 60.0
+INTERVAL = "1"  # seconds between two tables
 
 # one veth pair, its far end in a namespace of its own; a packet across makes either side ask and answer
 NETWORK = """
@@ -31,13 +33,18 @@ ip -n probee-demo link set probee1 up
 TALK = "bash -c 'echo hello >/dev/udp/198.18.0.2/9'"
 UNDO_NETWORK = "ip link del probee0 2>/dev/null; ip netns del probee-demo 2>/dev/null; true"
 MKDIR = "mkdir -m 750 /tmp/probee-demo; mkdir /tmp/probee-demo 2>/dev/null; rmdir /tmp/probee-demo"
+SEND = "ip netns exec probee-demo bash -c 'for n in 1 2 3; do echo hello >/dev/udp/198.18.0.1/9; done'"
 OPEN = "cat /etc/hostname /etc/no-such-file >/dev/null 2>&1; head -c1 /etc/passwd >/dev/null"
+FILE = "/tmp/probee-demo.txt"
+COPY = f"dd if=/dev/zero of={FILE} bs=4096 count=25 status=none; dd if={FILE} of=/dev/null bs=8192 status=none; rm {FILE}"
+BASH = "import pty; pty.spawn(['/bin/bash', '--norc', '--noprofile', '-i'])"
+TYPE = f"printf 'echo hello\\nexit\\n' | HISTFILE= {sys.executable} -c \"{BASH}\" >/dev/null 2>&1"
 KEYS = "p @0.1 r @0.1 o @0.1 b @0.1 e @0.1 e @0.1 spc @0.1 e @0.1 ret"
 
 
 USAGE = """\
-USAGE: probee demo [--here | --lab] [KERNEL]    trace a live kernel with the three example scripts: this one if that can be
-                                                done, else one in a lab guest (6.12, or the version that KERNEL says)
+USAGE: probee demo [--here | --lab] [KERNEL]    trace a live kernel with the example scripts and BCC programs: this one if that
+                                                can be done, else one in a lab guest (6.12, or the version that KERNEL says)
 """
 
 
@@ -59,13 +66,15 @@ def main(argv: list[str]) -> int:
         stage = _lab(kernel)
     else:
         _say("tracing this kernel, as you asked" if "--here" in argv else "this kernel has kprobes: tracing it")
+        from probee.cli.here import Here
+
         stage = Here()
-    try:
-        _opensnoop(stage)
-        _key_pressed(stage)
-        _others(stage)
-    finally:
-        stage.close()
+    with closing(stage):
+        try:
+            _scripts(stage)
+            _programs(stage)
+        finally:
+            stage.run(UNDO_NETWORK)
     return 0
 
 
@@ -102,22 +111,22 @@ def _lab(kernel: str) -> Any:
 
 
 def _examples() -> str:
-    """Return the directory of the example scripts: in the checkout, or beside the installed package."""
+    """Return the directory of the examples: in the checkout, or in the installed package."""
     here = os.path.dirname(os.path.abspath(__file__))
-    for path in (f"{here}/../../../examples/bpftrace", f"{here}/../_examples/bpftrace"):
+    for path in (f"{here}/../../../examples", f"{here}/../_examples"):
         if os.path.isdir(path):
             return os.path.realpath(path)
     from probee.errors import UsageError
 
-    raise UsageError("the example scripts are not installed; run this in a checkout of probee")
+    raise UsageError("the examples are not installed; run this in a checkout of probee")
 
 
-def _trace(stage: Any, script: str, stimulus: Callable[[], object], until: tuple[str, ...]) -> None:
-    """Run a script, do something for it to see, wait until it was seen, end it with Ctrl-C, show what it printed."""
-    path = f"{_examples()}/{script}"
-    _say(f"probee {os.path.relpath(path)}")
-    with stage.start([_interpreter(), "-m", "probee", path], timeout_s=READY_S * 3) as job:
-        job.wait_for("Attached", timeout_s=READY_S)
+def _trace(stage: Any, words: list[str], ready: str, stimulus: Callable[[], object], *until: str) -> None:
+    """Run probee, do something for it to see, wait until it was seen, end it with Ctrl-C, show what it printed."""
+    words = [f"{_examples()}/{word}" if word.endswith((".bt", ".py")) else word for word in words]
+    _say(f"probee {' '.join(os.path.relpath(word) if word.startswith('/') else word for word in words)}")
+    with stage.start([_interpreter(), "-m", "probee", *words], timeout_s=READY_S * 3) as job:
+        job.wait_for(ready, timeout_s=READY_S)
         stimulus()
         for text in until:
             job.wait_for(text, timeout_s=READY_S)
@@ -132,110 +141,26 @@ def _interpreter() -> str:
     return sys.executable
 
 
-def _opensnoop(stage: Any) -> None:
-    _trace(stage, "opensnoop.bt", lambda: stage.run(OPEN), ("/etc/no-such-file", "/etc/passwd"))
+def _scripts(stage: Any) -> None:
+    """Run the scripts of bpftrace; the last one makes the network that stays for the programs."""
 
-
-def _key_pressed(stage: Any) -> None:
-    _trace(stage, "key_pressed.bt", lambda: stage.keys(KEYS), ("ENTER",))
-
-
-def _others(stage: Any) -> None:
-    def stimulus() -> None:
+    def directory_and_packet() -> None:
         stage.run(MKDIR)
         stage.run(NETWORK).check()
         stage.run(TALK)
 
-    try:
-        _trace(stage, "others.bt", stimulus, ("probee-demo", "SRC:", "SRC:"))
-    finally:
-        stage.run(UNDO_NETWORK)
+    opened = ("/etc/no-such-file", "/etc/passwd")
+    _trace(stage, ["bpftrace/opensnoop.bt"], "Attached", lambda: stage.run(OPEN), *opened)
+    _trace(stage, ["bpftrace/key_pressed.bt"], "Attached", lambda: stage.keys(KEYS), "ENTER")
+    _trace(stage, ["bpftrace/others.bt"], "Attached", directory_and_packet, "probee-demo", "SRC:", "SRC:")
 
 
-class Here:
-    """This machine as a stage: commands are our children, keys come from a keyboard of our own making."""
-
-    def start(self, command: list[str], *, timeout_s: float) -> HereJob:
-        return HereJob(command)
-
-    def run(self, command: str) -> HereJob:
-        job = HereJob(["/bin/sh", "-c", command])
-        job.wait(timeout_s=READY_S)
-        return job
-
-    def keys(self, text: str) -> None:
-        from probee.cli.keyboard import Keyboard
-
-        with Keyboard() as keyboard:
-            keyboard.press(text)
-
-    def close(self) -> None:
-        pass
-
-
-class HereJob:
-    """A child process with the verbs of the lab's Job that the demo uses."""
-
-    def __init__(self, command: list[str]) -> None:
-        import subprocess
-        import threading
-
-        self._text = ""
-        self._searched = 0
-        self._ended = False
-        self._changed = threading.Condition()
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def __enter__(self) -> HereJob:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        self._reader.join(1.0)  # a grandchild may hold the pipe
-        if not self._reader.is_alive() and self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._changed:
-                self._text += line
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def wait_for(self, text: str, *, timeout_s: float) -> None:
-        from probee.errors import UsageError
-
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._text.find(text, self._searched) >= 0, timeout_s)
-            if self._text.find(text, self._searched) < 0:
-                when = "before the command ended" if self._ended else f"within {timeout_s:g} s"
-                raise UsageError(f"{text!r} was not seen {when}; its output:\n{self._text}")
-            self._searched = self._text.index(text, self._searched) + len(text)
-
-    def signal(self) -> None:
-        from signal import SIGINT
-
-        self._process.send_signal(SIGINT)
-
-    def wait(self, *, timeout_s: float) -> HereJob:
-        self._process.wait(timeout_s)
-        self._reader.join(timeout_s)
-        return self
-
-    def check(self) -> HereJob:
-        from probee.errors import UsageError
-
-        if self._process.returncode:
-            raise UsageError(f"the demo's network could not be made:\n{self._text}")
-        return self
-
-    @property
-    def stdout(self) -> str:
-        return self._text
+def _programs(stage: Any) -> None:
+    """Run the programs of BCC."""
+    network, tables = ["-d", "probee0"], ["-C", "-r", "5", INTERVAL]
+    _trace(stage, ["bcc", "bcc/users_command.py"], "COMMAND", lambda: stage.run(TYPE), "echo hello", "exit")
+    _trace(stage, ["bcc", "bcc/filetop.py", *tables], "Ctrl-C", lambda: stage.run(COPY), FILE.rpartition("/")[2])
+    _trace(stage, ["bcc", "bcc/tracepoint.py", *network], "WHAT", lambda: stage.run(TALK), " out ", "probee0")
+    _trace(
+        stage, ["bcc", "bcc/xdp_drop_count.py", "-p", "udp", "-S", "probee0"], "Ctrl-C", lambda: stage.run(SEND), "dropped  UDP"
+    )

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from probee.cli.demo import HereJob
+from probee.cli.here import HereJob
 from probee.errors import UsageError
 
 
