@@ -2,10 +2,11 @@
 
     python benchmarks/bcc.py [--texts DIR] [--bcc-root DIR] [--runs N] [--filter TEXT]
 
-Without --texts, the C programs of our own tests; DIR holds texts that tests/conformance/bcc/harvest.py wrote.  --bcc-root is a
-root directory with bcc and kernel headers in it (debootstrap's, say), entered by chroot with mounts of our own.  Each program
-is compiled and loaded by a process of its own, cold (no cached object), and by probee once more cached; nothing is attached.
-Programs for tracing functions (fentry and the like) are left out where the kernel refuses them to both.
+Without --texts, the C programs of our own tests; DIR holds texts that tests/conformance/bcc/harvest.py wrote, of which each
+program's first is taken that compiles for this kernel.  --bcc-root is a root directory with bcc and kernel headers in it
+(debootstrap's, say), entered by chroot with mounts of our own.  Each program is compiled and loaded by a process of its own,
+cold (no cached object), and by probee once more cached; nothing is attached.  Functions of types that the kernel may refuse to
+both (fentry and the like) are compiled and not loaded.  Programs that need a process with USDT probes are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,13 @@ def main(argv: list[str]) -> int:
     rows = []
     with tempfile.TemporaryDirectory() as work:
         bcc = Peer(root, work) if root else None
-        for name, case in [(name, case) for name, case in cases if wanted in name][: 3 if SMALL else None]:
-            row = _row(name, case, bcc, work, runs)
+        for name, texts in [(name, texts) for name, texts in cases.items() if wanted in name][: 3 if SMALL else None]:
+            row = _row(name, texts, bcc, work, runs)
             if row is not None:
                 rows.append(row)
                 _show(row)
-    _summary(rows)
+    _summary("tools", [row for row in rows if "/" not in row.name])
+    _summary("examples", [row for row in rows if "/" in row.name])
     return 0
 
 
@@ -48,20 +51,23 @@ def _option(argv: list[str], name: str, default: str) -> str:
     return argv[argv.index(name) + 1] if name in argv else default
 
 
-def _own() -> list[tuple[str, dict[str, Any]]]:
+Case = dict[str, Any]
+
+
+def _own() -> dict[str, list[Case]]:
     sys.path.insert(0, str(ROOT / "tests"))
     from c_corpus import PROGRAMS
 
-    return [(name, {"text": text, "cflags": []}) for name, text in PROGRAMS.items()]
+    return {name: [{"text": text, "cflags": []}] for name, text in PROGRAMS.items()}
 
 
-def _harvested(folder: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return one text of each program: the first."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text())
-        found.setdefault(case["program"], case)
-    return list(found.items())
+def _harvested(folder: str) -> dict[str, list[Case]]:
+    """Return the texts of each program, in the order to try them: made for a whole kernel, without options, in full."""
+    found: dict[str, list[Case]] = {}
+    cases = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))]
+    for case in sorted(cases, key=lambda c: (c["mode"] != "target", len(c["arguments"]), -len(c["text"]))):
+        found.setdefault(case["program"], []).append(case)
+    return dict(sorted(found.items()))
 
 
 class Peer:
@@ -94,13 +100,25 @@ class Row:
         self.samples: dict[str, measure.Sample] = {}
         self.sizes: dict[str, dict[str, int]] = {}
 
+    def cpu_ratio(self, which: str) -> float:
+        return self.samples["bcc"].cpu_ms / self.samples[which].cpu_ms
 
-def _row(name: str, case: dict[str, Any], bcc: Peer | None, work: str, runs: int) -> Row | None:
-    types = _types(case)
-    if not types:
-        print(f"{name}: has no program that can be loaded here")
+    def memory_ratio(self, which: str) -> float:
+        return self.samples[which].peak_mb / self.samples["bcc"].peak_mb
+
+    def size_ratio(self) -> float:
+        """Return how many instructions our functions have for one of bcc's, 0 when they have none in common."""
+        ours, theirs = self.sizes["cold"], self.sizes["bcc"]
+        shared = ours.keys() & theirs.keys()
+        return sum(ours[name] for name in shared) / sum(theirs[name] for name in shared) if shared else 0.0
+
+
+def _row(name: str, texts: list[Case], bcc: Peer | None, work: str, runs: int) -> Row | None:
+    case, why = _chosen(texts)
+    if case is None:
+        print(f"{name}: left out: {why}")
         return None
-    text = json.dumps({"text": case["text"], "cflags": case["cflags"], "types": types})
+    text = json.dumps({key: case[key] for key in ("text", "cflags", "types", "only_compiled")})
     plain = "".join(char if char.isalnum() else "_" for char in name)
     path = Path(work, f"{plain}.json")
     path.write_text(text)
@@ -119,22 +137,29 @@ def _row(name: str, case: dict[str, Any], bcc: Peer | None, work: str, runs: int
                 break
             samples.append(sample)
             row.sizes[which] = said["sizes"]
+            if said["refused"]:
+                print(f"{name}: {which}: not loaded: {said['refused']}")
         if samples:
             row.samples[which] = measure.median_sample(samples)
     return row
 
 
-def _types(case: dict[str, Any]) -> dict[str, int]:
-    """Return the programs that can be loaded on their own, with their types, as our compiler sees them."""
+def _chosen(texts: list[Case]) -> tuple[Case | None, str]:
+    """Return the first text that compiles here, with its functions and their types, or why there is none."""
     from probee.compiler.compile import compile_c
     from probee.errors import ProbeeError
     from probee.kernel.target import LiveTarget
 
-    try:
-        spec = compile_c(case["text"], LiveTarget(), {"cflags": case["cflags"]})
-    except ProbeeError:
-        return {}
-    return {program.name: program.type for program in spec.programs if program.type in LOADABLE}
+    why = ""
+    for case in texts:
+        try:
+            spec = compile_c(case["text"], LiveTarget(), {"cflags": case["cflags"]})
+        except ProbeeError as error:
+            why = why or str(error)
+            continue
+        types = {program.name: program.type for program in spec.programs}
+        return {**case, "types": types, "only_compiled": [n for n, type in types.items() if type not in LOADABLE]}, ""
+    return None, why
 
 
 def _forget(cache: Path) -> None:
@@ -166,28 +191,27 @@ def _show(row: Row) -> None:
     print(f"{row.name}: {'; '.join(parts)}; {' against '.join(sizes)}", flush=True)
 
 
-def _summary(rows: list[Row]) -> None:
-    """Print the medians, as ratios where there is a peer."""
+def _summary(title: str, rows: list[Row]) -> None:
+    """Print the medians, as ratios where there is a peer, and the worst."""
     for which in ("cold", "cached", "bcc"):
         taken = [row.samples[which] for row in rows if which in row.samples]
         if taken:
             one = measure.median_sample(taken)
             what = f"{one.wall_ms:.0f} ms, {one.cpu_ms:.0f} ms of CPU, {one.peak_mb:.0f} MB"
-            print(f"{which}: median of {len(taken)} programs {what}")
+            print(f"{title}, {which}: median of {len(taken)} programs {what}")
     both = [row for row in rows if "bcc" in row.samples and "cold" in row.samples]
-    if both:
-        for which in ("cold", "cached"):
-            measured = [row.samples for row in both if which in row.samples]
-            cpu = measure.median([samples["bcc"].cpu_ms / samples[which].cpu_ms for samples in measured])
-            memory = measure.median([row.samples[which].peak_mb / row.samples["bcc"].peak_mb for row in both])
-            print(f"{which}: {cpu:.1f} times faster than bcc, {memory:.2f} of its memory (medians of ratios)")
-        ratios = [
-            sum(row.sizes["cold"][name] for name in shared) / sum(row.sizes["bcc"][name] for name in shared)
-            for row in both
-            if (shared := row.sizes["cold"].keys() & row.sizes["bcc"].keys())
-        ]
-        if ratios:
-            print(f"instructions against bcc's (clang -O2): median {measure.median(ratios):.2f}, worst {max(ratios):.2f}")
+    for which in ("cold", "cached"):
+        measured = [row for row in both if which in row.samples]
+        _tell(f"{title}, {which}: CPU, bcc's / ours", {r.name: r.cpu_ratio(which) for r in measured}, worst=min)
+        _tell(f"{title}, {which}: memory, ours / bcc's", {r.name: r.memory_ratio(which) for r in measured}, worst=max)
+    _tell(f"{title}: instructions, ours / bcc's", {r.name: r.size_ratio() for r in both if r.size_ratio()}, worst=max)
+
+
+def _tell(what: str, ratios: dict[str, float], worst: Callable[..., float]) -> None:
+    if ratios:
+        ranked = sorted(ratios.items(), key=lambda item: item[1], reverse=worst is max)
+        worse = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ranked[:8])
+        print(f"{what}: median of {len(ratios)} {measure.median(list(ratios.values())):.2f}; worst {worse}")
 
 
 if __name__ == "__main__":

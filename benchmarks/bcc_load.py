@@ -2,7 +2,8 @@
 
     python bcc_load.py TEXT.json        under bcc itself, or `probee bcc bcc_load.py TEXT.json`
 
-TEXT.json holds {"text", "cflags", "types": {function: program type}}.  The last line is JSON: instructions by function.
+TEXT.json holds {"text", "cflags", "types": {function: program type}, "only_compiled": [function, ...]}.  The last line is JSON:
+instructions by function, and what was refused.
 """
 
 import json
@@ -19,7 +20,8 @@ def main() -> None:
     sizes, refused = {}, {}
     for name, kind in case["types"].items():
         try:
-            bpf.load_func(name, kind)
+            if name not in case["only_compiled"]:
+                bpf.load_func(name, kind)
             sizes[name] = len(bpf.dump_func(name)) // 8
         except Exception as error:
             refused[name] = str(error)[:200]
