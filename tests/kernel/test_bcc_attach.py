@@ -93,6 +93,18 @@ def test_functions_attach_by_their_names(kprobes: None, tracefs: str) -> None:
     assert found[2:] == [1, 1]
 
 
+def test_a_return_probe_on_bpf_does_not_count_its_own_attaching(kprobes: None) -> None:
+    text = """
+    BPF_ARRAY(hits, u64, 1);
+    int f(struct pt_regs *ctx) { int k = 0; if (bpf_get_current_pid_tgid() >> 32 == OWN) hits.increment(k); return 0; }
+    """
+    with BPF(text=text.replace("OWN", str(os.getpid()))) as face:
+        hits = face["hits"]
+        face.attach_kretprobe(event=face.get_syscall_fnname("bpf"), fn_name="f")
+        assert hits[0].value == 0  # what this reading returns comes before its own return is counted
+        assert hits[0].value == 1
+
+
 def test_a_tracepoint_by_name_is_detached_by_name(tracefs: str) -> None:
     with BPF(text="int f(void *ctx) { return 0; }") as face:
         face.attach_tracepoint(tp="sched:sched_process_exit", fn_name="f")

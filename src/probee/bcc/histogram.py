@@ -37,9 +37,7 @@ def print_linear(
     _print(table, LINEAR_SLOTS, (header, section_print_fn, bucket_fn, sort), lambda values: _linear(values, val_type, strip))
 
 
-def print_json(
-    table: TableBase, val_type: str, header: str, section_print_fn: Any, bucket_fn: Any, sort: Any
-) -> None:
+def print_json(table: TableBase, val_type: str, header: str, section_print_fn: Any, bucket_fn: Any, sort: Any) -> None:
     """Print a dictionary for a table, or for each section."""
     if not _has_sections(table):
         print(json_histogram(_slots(table, LOG2_SLOTS), val_type))

@@ -95,6 +95,8 @@ class KernelProbes(Core):
         where, plus, more = as_text(event).partition("+")
         inside = offset + (int(more, 0) if plus else 0)
         parameters: dict[str, int | str | list[int] | list[str]] = {"function": where, "module": "", "offset": inside}
+        if kind == "kretprobe":
+            parameters["by_ioctl"] = 1  # as bcc: one on bpf() must not count its own attaching
         try:
             link = self._attach(LinkSpec(kind, as_text(name), f"{kind}:{as_text(event)}", parameters), function)
         except ProbeeError as error:

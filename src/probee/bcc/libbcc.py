@@ -37,8 +37,8 @@ class _Lib:
     """The functions."""
 
     def bpf_module_rw_engine_enabled(self) -> bool:
-        """Return False: keys and leaves are not made into text, or read from it, by compiled code."""
-        return False
+        """Return True: keys and leaves are written as text and read from it (without an engine)."""
+        return True
 
     def bpf_table_fd(self, module: Module, name: bytes | str) -> int:
         """Return a table's descriptor, -1 when there is none."""
@@ -62,9 +62,7 @@ class _Lib:
         """Return the name of a function by its number."""
         return list(module.programs)[number].encode()
 
-    def bcc_resolve_symname(
-        self, module: bytes | str, symname: bytes | str, addr: int, pid: int, option: Any, sym: Any
-    ) -> int:
+    def bcc_resolve_symname(self, module: bytes | str, symname: bytes | str, addr: int, pid: int, option: Any, sym: Any) -> int:
         """Fill a bcc_symbol (given by byref) with where in a file a symbol is; return 0, or -1 when it is not found."""
         from probee.bcc.error import BccError
         from probee.bcc.userprobe import UserProbes

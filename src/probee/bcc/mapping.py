@@ -39,9 +39,7 @@ def decoded(kind: Any, chunk: bytes) -> list[Any]:
 class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classes the map's are
     """`Key` and `Leaf` are the classes; `map_fd`, `map_id`, `ttype`, `flags` and `max_entries` are the map's."""
 
-    def __init__(
-        self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None
-    ) -> None:
+    def __init__(self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None) -> None:
         self.bpf = bpf
         self.map_id = map_id
         self.map_fd = map_fd
@@ -236,19 +234,41 @@ class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classe
 
         print_json(self, val_type, section_header, section_print_fn, bucket_fn, bucket_sort_fn)
 
-    # -- text: bcc makes it by code that LLVM compiled, and says by lib.bpf_module_rw_engine_enabled() whether it can
+    # -- text
 
     def key_sprintf(self, key: Any) -> bytes:
-        raise BccError("Could not printf key")
+        """Return a key as text."""
+        return _text_of(self.Key, key, "Could not printf key")
 
     def leaf_sprintf(self, leaf: Any) -> bytes:
-        raise BccError("Could not printf leaf")
+        """Return a leaf as text."""
+        return _text_of(self.Leaf, leaf, "Could not printf leaf")
 
     def key_scanf(self, key_str: bytes) -> Any:
-        raise BccError("Could not scanf key")
+        """Return the key that a text means."""
+        return _scanned(self.Key, key_str, "Could not scanf key")
 
     def leaf_scanf(self, leaf_str: bytes) -> Any:
-        raise BccError("Could not scanf leaf")
+        """Return the leaf that a text means."""
+        return _scanned(self.Leaf, leaf_str, "Could not scanf leaf")
+
+
+def _text_of(kind: Any, value: Any, complaint: str) -> bytes:
+    from probee.bcc.notation import write_text
+
+    try:
+        return write_text(kind, value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BccError(f"{complaint}: {error}") from None
+
+
+def _scanned(kind: Any, text: bytes, complaint: str) -> Any:
+    from probee.bcc.notation import read_text
+
+    try:
+        return read_text(kind, text)
+    except (TypeError, ValueError) as error:
+        raise BccError(f"{complaint}: {error}") from None
 
 
 def _batch_failure(command: str, error: ProbeeError) -> BccError:

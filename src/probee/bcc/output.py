@@ -38,9 +38,7 @@ def _event(table: PerfEventArray | RingBuf, data: int) -> Any:
 class PerfEventArray(ArrayBase):
     """PERF_EVENT_ARRAY: a buffer for each CPU, or a counter for each that programs read."""
 
-    def __init__(
-        self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None
-    ) -> None:
+    def __init__(self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None) -> None:
         super().__init__(bpf, map_id, map_fd, keytype, leaftype, name)
         self._delivery: Delivery | None = None  # what hands out the records
         self._class: Any = None
@@ -93,9 +91,7 @@ class PerfEventArray(ArrayBase):
 class RingBuf(TableBase):
     """RINGBUF: one buffer for all CPUs."""
 
-    def __init__(
-        self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None
-    ) -> None:
+    def __init__(self, bpf: Core, map_id: int, map_fd: int, keytype: Any, leaftype: Any, name: bytes | None = None) -> None:
         super().__init__(bpf, map_id, map_fd, keytype, leaftype, name)
         self._delivery: Delivery | None = None  # what hands out the records
         self._class: Any = None

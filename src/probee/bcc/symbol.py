@@ -90,9 +90,7 @@ class SymbolCache:
         return -1
 
 
-def sym(
-    addr: Any, pid: int, show_module: bool = False, show_offset: bool = False, demangle: bool = True
-) -> bytes:
+def sym(addr: Any, pid: int, show_module: bool = False, show_offset: bool = False, demangle: bool = True) -> bytes:
     """Return the name of an address of a process (of the kernel for a negative one), b"[unknown]" without one.
 
     With `show_offset` it has "+0x12" behind it, with `show_module` " [libc.so.6]".  Addresses by build id are structs.

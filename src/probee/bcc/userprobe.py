@@ -85,9 +85,7 @@ class UserProbes(Core):
         return b"%s_%s_0x%x" % (prefix, file, addr) + (b"_%d" % pid if pid != -1 else b"")
 
     @classmethod
-    def _check_path_symbol(
-        cls, module: Name, symname: Name, addr: int | None, pid: int, sym_off: int = 0
-    ) -> tuple[bytes, int]:
+    def _check_path_symbol(cls, module: Name, symname: Name, addr: int | None, pid: int, sym_off: int = 0) -> tuple[bytes, int]:
         """Return (path, offset in the file) of a symbol, or of an address of the linker's."""
         file = open_file(module, pid)
         offset = None
