@@ -297,4 +297,35 @@ struct mount { u64 before; struct file *file; };
 int f(struct pt_regs *ctx, struct mount *mount) {
     return mount->file->f_flags;
 }""",
+    "a cursor in a packet, moved by functions": """
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+struct cursor { void *at; void *end; };
+BPF_PERCPU_ARRAY(seen, u64, 256);
+static inline int take_ethernet(struct cursor *c, struct ethhdr **found) {
+    struct ethhdr *header = c->at;
+    if ((void *)(header + 1) > c->end) return -1;
+    c->at = header + 1;
+    *found = header;
+    return header->h_proto;
+}
+static inline int take_ip(struct cursor *c, struct iphdr **found) {
+    struct iphdr *header = c->at;
+    if ((void *)(header + 1) > c->end) return -1;
+    c->at = (void *)header + sizeof(*header);
+    *found = header;
+    return header->protocol;
+}
+int f(struct xdp_md *ctx) {
+    struct cursor c = { .at = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+    struct ethhdr *ethernet;
+    struct iphdr *ip;
+    if (take_ethernet(&c, &ethernet) != htons(ETH_P_IP)) return XDP_PASS;
+    int protocol = take_ip(&c, &ip);
+    if (protocol < 0) return XDP_PASS;
+    seen.increment(protocol & 255);
+    ethernet->h_source[0] = ip->ttl;
+    ip->ttl = 1;
+    return XDP_TX;
+}""",
 }

@@ -156,12 +156,11 @@ class Builder:
             self.function.fields[value] = field
         return value
 
-    def store(self, base: Value, value: Value, offset: int = 0) -> None:
-        self.emit(op.STORE, VOID, [base, value], offset)
+    def store(self, base: Value, value: Value, offset: int = 0) -> Value:
+        return self.emit(op.STORE, VOID, [base, value], offset)
 
-    def copy(self, to: Value, source: Value, size: int, *, to_offset: int = 0, from_offset: int = 0) -> None:
-        if size:
-            self.emit(op.COPY, VOID, [to, source], (to_offset, from_offset, size))
+    def copy(self, to: Value, source: Value, size: int, *, to_offset: int = 0, from_offset: int = 0) -> Value | None:
+        return self.emit(op.COPY, VOID, [to, source], (to_offset, from_offset, size)) if size else None
 
     def zero(self, base: Value, size: int, offset: int = 0) -> None:
         if size:

@@ -66,7 +66,7 @@ def kind_of(declaration: FunctionDeclaration, source: TranslationUnit, target: T
     if tag.startswith("tracepoint__"):
         return Kind(ProgramType.TRACEPOINT, AttachType.NONE, "", "")
     if tag.startswith("bpf_iter__"):
-        return Kind(ProgramType.TRACING, AttachType.TRACE_ITER, tag.removeprefix("bpf_iter__"), "")
+        return Kind(ProgramType.TRACING, AttachType.TRACE_ITER, f"bpf_iter_{tag.removeprefix('bpf_iter__')}", "")
     type = CONTEXTS.get(tag, ProgramType.KPROBE)
     if name.startswith("tracepoint__"):
         type = ProgramType.TRACEPOINT
@@ -81,8 +81,8 @@ def kind_of(declaration: FunctionDeclaration, source: TranslationUnit, target: T
 def _attach_target(kind: str, parts: tuple[str, ...]) -> str:
     if kind in ("tracepoint", "raw_tracepoint"):
         return ""
-    if kind == "lsm":
-        return f"bpf_lsm_{parts[-1]}"
+    if kind in ("lsm", "iter"):
+        return f"bpf_{kind}_{parts[-1]}"
     module = parts[0] if len(parts) > 1 else "vmlinux"
     return parts[-1] if module == "vmlinux" else f"{module}:{parts[-1]}"
 

@@ -15,7 +15,7 @@ from probee.compiler.ir.build import Builder
 from probee.compiler.ir.type import Type, pointer
 from probee.compiler.ir.unit import Block, Unit, Value
 from probee.compiler.lang.c.constant import span_of
-from probee.compiler.lang.c.provenance import Provenance
+from probee.compiler.lang.c.provenance import Provenance, root
 from probee.compiler.lang.c.scope import Scope, Symbol
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
 from probee.compiler.lang.c.value import INT, Operand, Place, Variable, is_pointer, is_wide
@@ -80,6 +80,9 @@ class Lowerer:
         self.cases: list[dict[int, Block]] = []  # of the switches around
         self.unroll = False  # the next loop is to be written out
         self.constants: dict[int, Variable] = {}  # by the node of their declaration
+        self.variables: dict[object, Variable] = {}  # by key
+        self.targets: dict[Value, tuple[object, int]] = {}  # pointers that point to one known location: (key, offset)
+        self.tracked: set[Value] = set()  # stores and copies that provenance was told
         self.labels_met: set[tuple[tuple[object, ...], str]] = set()
         self._n_variables = 0
 
@@ -174,7 +177,10 @@ class Lowerer:
         self._n_variables += 1
         size = size_of(type)
         slot = self.b.alloca(max(size, 1), _alignment(size), name)
-        return Variable((*self.frame.path, key if key is not None else (name, self._n_variables)), type, slot)
+        found = Variable((*self.frame.path, key if key is not None else (name, self._n_variables)), type, slot)
+        self.variables[found.key] = found
+        self.targets[slot] = (found.key, 0)
+        return found
 
     def declare(self, name: str, variable: Variable) -> None:
         symbol = Symbol("variable", name, variable.type)
@@ -185,6 +191,12 @@ class Lowerer:
         """Return the IR's type of the pointer that a variable holds."""
         space = self.provenance.read(variable, offset)
         return pointer(space, nullable=space in NULLABLE)
+
+    def target_of(self, value: Value) -> tuple[object, int] | None:
+        """Return (key of a variable, offset) where a pointer certainly points to, None when that is not known."""
+        value, moved = root(value)
+        found = self.targets.get(value)
+        return None if found is None else (found[0], found[1] + moved)
 
     def holds_pointer(self, place: Place) -> bool:
         """Return whether a place is a pointer in a local variable, whose memory is known."""

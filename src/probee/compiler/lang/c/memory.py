@@ -48,7 +48,11 @@ def _load_tracked(low: Lowerer, place: Place, span: int) -> Operand:
     space = low.provenance.read(place.variable, place.offset)
     if space == "context":
         return Operand(place.type, low.context)
-    return Operand(place.type, _load(low, place, low.pointer_type(place.variable, place.offset), place.offset, span))
+    value = _load(low, place, low.pointer_type(place.variable, place.offset), place.offset, span)
+    target = low.provenance.target(place.variable, place.offset)
+    if target is not None:
+        low.targets[value] = target
+    return Operand(place.type, value)
 
 
 def _load(low: Lowerer, place: Place, type: Type, offset: int, span: int) -> Value:
@@ -105,12 +109,12 @@ def _store_pointer(low: Lowerer, place: Place, base: Value, operand: Operand, sp
     variable = place.variable
     assert variable is not None
     if value.type.is_pointer:
-        space = low.provenance.assign(variable, place.offset, value.type.space, span)
+        space = low.provenance.assign(variable, place.offset, value.type.space, span, low.target_of(value))
     else:  # null: of the memory that the others point to
         space = low.provenance.read(variable, place.offset)
     if space == "context":
         return
-    low.b.store(base, in_space(low, value, space), place.offset)
+    low.tracked.add(low.b.store(base, in_space(low, value, space), place.offset))
 
 
 def in_space(low: Lowerer, value: Value, space: str) -> Value:
@@ -138,14 +142,19 @@ def copy(low: Lowerer, to: Place, source: Place, span: int) -> None:
     size = size_of(to.type)
     base = writable(low, to, span)
     from_base = reachable(low, source, span)
-    if to.variable is not None and source.variable is not None:
-        low.provenance.copy(to.variable, to.offset, source.variable, source.offset, size)
+    if to.variable is not None:
+        if source.variable is not None:
+            low.provenance.copy(to.variable, to.offset, source.variable, source.offset, size)
+        else:
+            low.provenance.overwrite(to.variable, to.offset, size)
     if from_base.type.space == "context":
         _copy_context(low, base, to.offset, from_base, source.offset, size)
         return
     if from_base.type.space == "trusted":
         from_base = low.b.pointer(low.b.address(from_base), "kernel")
-    low.b.copy(base, from_base, size, to_offset=to.offset, from_offset=source.offset)
+    copied = low.b.copy(base, from_base, size, to_offset=to.offset, from_offset=source.offset)
+    if to.variable is not None and copied is not None:
+        low.tracked.add(copied)
 
 
 def _copy_context(low: Lowerer, to: Value, to_offset: int, context: Value, from_offset: int, size: int) -> None:
@@ -190,6 +199,10 @@ def behind(low: Lowerer, operand: Operand, span: int) -> Place:
         return Place(target, convert.number(low, operand), packet_header=True)
     if not value.type.is_pointer and not (value.op == op.CONST and value.attr == 0):
         value = low.b.pointer(low.b.resize(value, I64, signed=False), "kernel")
+    found = low.target_of(value)
+    if found is not None and found[0] in low.variables:  # it is the address of a variable: as good as its name
+        variable = low.variables[found[0]]
+        return Place(target, variable.slot, found[1], variable=variable)
     return unmoved(Place(target, value))
 
 

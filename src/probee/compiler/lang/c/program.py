@@ -10,13 +10,13 @@ from typing import Any
 
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.type import I64, pointer
-from probee.compiler.ir.unit import Function, Program, Unit, connect
+from probee.compiler.ir.unit import Function, Program, Unit, Value, connect
 from probee.compiler.lang.c import assign, call, expression, helper, intrinsic, printk, statement, usdt
 from probee.compiler.lang.c.context import Kind, bind_parameters, kind_of
 from probee.compiler.lang.c.lower import Frame, Lowerer
 from probee.compiler.lang.c.mapspec import map_spec, map_types
 from probee.compiler.lang.c.program_text import parse_program
-from probee.compiler.lang.c.provenance import Provenance
+from probee.compiler.lang.c.provenance import Location, Provenance
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
 from probee.errors import CompileError, ProbeeError, Source, Unsupported
 from probee.model.spec import ProgramType
@@ -24,7 +24,7 @@ from probee.model.target import Target
 from probee.model.usdt import UsdtPlace
 
 LOWERING = (assign, call, expression, helper, intrinsic, printk, statement, usdt)  # they register what they lower
-MAX_ATTEMPTS = 8  # each learns where some variable points
+MAX_ATTEMPTS = 16  # each learns where some variable points
 RAW_NESTING = 3  # runs of one program on one CPU that the kernel does not keep from each other
 _UNGUARDED = frozenset((ProgramType.RAW_TRACEPOINT, ProgramType.PERF_EVENT, ProgramType.TRACING, ProgramType.LSM))
 
@@ -103,6 +103,7 @@ def _attempt(
             raise
         except ProbeeError as error:  # of the target: what it cannot tell
             raise CompileError(str(error), body.span) from None
+        provenance.check(lowered, body.targets, body.tracked)
         if not provenance.changed:
             connect(lowered)
             return lowered
@@ -122,6 +123,8 @@ class _Body:
         self.kind = kind
         self.name = name
         self.builder: Builder | None = None
+        self.targets: dict[Value, Location] = {}
+        self.tracked: set[Value] = set()
 
     @property
     def span(self) -> int:
@@ -134,6 +137,7 @@ class _Body:
         builder = self.builder = Builder(result)
         low = Lowerer(self.parsed, self.unit, self.target, builder, provenance, builder.param(0))
         low.usdt = place
+        self.targets, self.tracked = low.targets, low.tracked
         low.frames.append(Frame(function, (), None))
         self.parsed.scope.type_of_expression = low.type_in
         low.scope = self.parsed.scope.child()

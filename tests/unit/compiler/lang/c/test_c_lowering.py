@@ -151,6 +151,30 @@ def test_a_variable_that_gets_another_kind_of_pointer_later_is_read_as_both_allo
     assert run.call("f", TASK) == 5
 
 
+def test_pointers_behind_a_pointer_to_a_variable_are_known() -> None:
+    run = CRun(PROGRAMS["a cursor in a packet, moved by functions"])
+    packet = bytearray(bytes(12) + b"\x08\x00" + bytes(8) + bytes([64, 17]) + bytes(10))
+    assert run.call("f", context=bytes(24), packet=packet) == 3  # XDP_TX
+    assert (packet[6], packet[22]) == (64, 1)
+    assert run.entries("seen")[struct.pack("<I", 17)][:8] == struct.pack("<q", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("u64 x = 1, y = 2, *p = &x; for (int i = 0; i < 2; i++) { *p += 10; p = &y; } return x * 100 + y;", 1112),
+        ("u64 x = 1, y = 2, *p = &x; if (a) p = &y; *p = 9; return x * 10 + y;", 19),
+        ("u64 t[4] = {}, n = 0; for (u64 *p = t; p < t + 4; p++) *p = ++n; return t[0] + t[3] * 10;", 41),
+        ("struct { u64 n, *p; } s = {}, z; u64 x = 1, y = 2; s.p = &x; z.p = &y; s = z; *s.p = 5; return x * 10 + y;", 15),
+        ("u64 x = 1, y = 2, *p = &x, **q = &p; void *r = &y; __builtin_memcpy(q, &r, 8); *p = 5; return x * 10 + y;", 15),
+        ("u64 x = 1, y = 2, *p = &x; *(u64 *)&p = (u64)&y; *p = 5; return x * 10 + y;", 15),
+        ("u64 x = 1, y = 2, *p = &x; both(&p, &y); *p = 5; return x * 10 + y;", 15),
+    ],
+)
+def test_what_is_written_through_a_pointer_goes_where_it_points(body: str, expected: int) -> None:
+    assert run_c(body, 7, 5, before="static inline void both(u64 **to, u64 *p) { *to = p; }") == expected
+
+
 def test_packet_headers_are_loaded_from_the_packet() -> None:
     run = CRun(PROGRAMS["packets at XDP"])
     packet = bytearray(bytes(12) + b"\x08\x00" + bytes(9) + bytes([1]) + bytes(10))
