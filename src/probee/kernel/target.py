@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
+from struct import pack
 
 from probee.errors import ProbeeError
 from probee.formats.btf.reader import Btf
@@ -65,8 +66,16 @@ class LiveTarget(BtfBackedTarget):
         return sorted(name for name in _list(BTF_DIRECTORY) if name != VMLINUX)
 
     def modules_naming(self, name: str) -> Iterable[str]:
-        word = b"\0" + name.encode() + b"\0"
-        found = [module for module in self.btf_modules() if word in (_read(f"{BTF_DIRECTORY}/{module}") or b"")]
+        words = [b"\0" + name.encode() + b"\0"]
+        vmlinux = self.btf()
+        place = vmlinux.string_place(name) if vmlinux is not None else None
+        if place:
+            words.append(pack("=I", place))  # a module does not repeat a string of vmlinux's
+        found = []
+        for module in self.btf_modules():
+            data = _read(f"{BTF_DIRECTORY}/{module}") or b""
+            if any(word in data for word in words):
+                found.append(module)
         self.record(f"modules-naming:{name}", ",".join(found))
         return found
 

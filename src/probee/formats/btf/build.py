@@ -29,12 +29,14 @@ def identifier(text: str) -> str:
 class BtfBuilder:
     """Types are added one by one; each method returns the new type's id.  0 is void.
 
-    `base` makes it split BTF, as modules have: ids and string offsets continue after the base's, whose ids may be used.
+    `base` makes it split BTF, as modules have: ids and string offsets continue after the base's, whose ids may be used,
+    and whose strings are not repeated.
     """
 
     def __init__(self, base: BtfBuilder | None = None) -> None:
         self._records: list[bytes] = []
         self._known: dict[bytes, int] = {}
+        self._base_strings: dict[str, int] = dict(base._strings) if base is not None else {}
         self._strings: dict[str, int] = {} if base is not None else {"": 0}
         self._string_size: int = base._string_size if base is not None else 1
         self._first_id: int = base._first_id + len(base._records) if base is not None else 1
@@ -52,7 +54,7 @@ class BtfBuilder:
         """Return the offset of a string: a name, or a file name or source line for line_info.  No zero bytes."""
         if not text:
             return 0
-        offset = self._strings.get(text)
+        offset = self._base_strings.get(text, self._strings.get(text))
         if offset is None:
             encoded = text.encode("utf-8", "surrogateescape")  # of a script that is not UTF-8, the bytes it had
             if 0 in encoded:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from probee.model.ctype import Reference
 
+
 class Btf:
     """One blob of BTF.  `index` comes from a cache when the caller has one, and is built at the first use otherwise."""
 
@@ -158,6 +159,11 @@ class Btf:
         for id in self.find("decl_tag", tag, own=True):
             at, _ = self.record(id)
             yield self.name(self.words[at + 2])
+
+    def string_place(self, text: str) -> int | None:
+        """Return the offset of a whole string, as records name it; None when the blob's own strings have none such."""
+        found = bytes(self._blob.strings).find(b"\0" + text.encode() + b"\0")
+        return None if found < 0 else self.first_string + found + 1
 
     def _names_of(self, wanted: int) -> Iterator[str]:
         words = self.words
