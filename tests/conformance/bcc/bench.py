@@ -21,8 +21,9 @@ import sys
 import time
 from pathlib import Path
 
-from child import run_method, run_tool
+from child import run_method
 from process import end, usage
+from tool import run_tool
 from upstream import Case
 
 from probee.errors import ProbeeError
@@ -77,7 +78,9 @@ class Bench:
         shutil.copytree(checkout / "tests" / "python", self.tests)
         shutil.copytree(checkout / "tools", scratch / "tools")
         self.environment = dict(os.environ)
-        self.environment["PATH"] = f"{_write_python(scratch)}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+        programs = Path(os.environ.get("BCC_SITE", "")).parent / "bcc-bin"
+        found = ":".join([str(_write_python(scratch)), f"{programs}/bin", f"{programs}/usr/bin"])
+        self.environment["PATH"] = f"{found}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         self.environment["PYTHONDONTWRITEBYTECODE"] = "1"
         self.environment.setdefault("TERM", "linux")
         if os.environ.get("LAB"):
@@ -95,6 +98,8 @@ class Bench:
 
     @contextlib.contextmanager
     def _surroundings(self, case: Case):
+        for module in case.modules if os.environ.get("LAB") else ():
+            _load_last(module)
         if case.kind != "namespace":
             yield ""
             return
@@ -189,10 +194,16 @@ def preload() -> None:
 
 def _furnish(python: Path) -> None:
     """Put into a throw-away guest what a distribution has: file systems, devices, /usr/bin/python."""
-    for module in ("ext4", "xfs", "btrfs", "f2fs", "nfs", "md_mod", "kvm", "rdma_cm", "brd"):
+    for module in ("ext4", "xfs", "btrfs", "f2fs", "nfs", "md_mod", "kvm_amd", "kvm_intel", "rdma_ucm", "brd"):
         subprocess.run(["modprobe", module], check=False, capture_output=True)
     with contextlib.suppress(OSError):
         os.symlink(python, "/usr/bin/python")
+
+
+def _load_last(module: str) -> None:
+    """Load a module anew: upstream looks only at the one that was loaded last."""
+    for command in (["modprobe", "-r", module], ["modprobe", module]):
+        subprocess.run(command, check=False, capture_output=True)
 
 
 def _write_python(scratch: Path) -> Path:
@@ -205,6 +216,6 @@ def _write_python(scratch: Path) -> Path:
     path = ":".join([str(source), str(source.parent / "packaging" / "bcc"), os.environ.get("BCC_SITE", "")])
     for name in ("python3", "python"):
         program = there / name
-        program.write_text(f"#!/bin/sh\nPYTHONPATH={path} exec {sys.executable} \"$@\"\n")
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {sys.executable} "$@"\n')
         program.chmod(0o755)
     return there

@@ -4,7 +4,8 @@
     BCC_SRC=checkout python tests/conformance/bcc/run.py --connect SOCKET        in the guest of `probee lab serve`
     BCC_SRC=checkout python tests/conformance/bcc/run.py --filter test_clang     some, on this machine
 
-Upstream's tests want the packages pyroute2 (before 0.8) and netaddr: from BCC_SITE, or the cache, where --setup puts them.
+Upstream's tests want the packages pyroute2 (before 0.8) and netaddr, and programs that send packets: from BCC_SITE and the
+directory `bcc-bin` beside it, or the cache, where --setup puts them (the programs, where there is apt-get).
 What each case did last is kept; --failed runs again what did not pass.
 """
 
@@ -25,10 +26,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from table import tables
-from upstream import Case, cases_of, smoke_commands, tool_names
+from upstream import Case, cases_of, idle_methods, tool_names
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "probee-conformance"
 SITE = Path(os.environ.get("BCC_SITE") or CACHE / "bcc-site")
+PROGRAMS = ("iputils-ping", "iputils-arping", "iperf", "netperf")  # Debian's; the last is in non-free
 PACKAGES = ("pyroute2<0.8", "netaddr", "setuptools<81")
 _MARK = "RESULT "
 
@@ -43,8 +45,7 @@ def main() -> int:
     options = _options()
     checkout = Path(options.checkout).resolve()
     if options.setup:
-        pip = [sys.executable, "-m", "pip", "install", "--target", str(SITE)]
-        return subprocess.run([*pip, *PACKAGES], check=False).returncode
+        return _setup()
     if not (checkout / "tests" / "python").is_dir():
         sys.exit("BCC_SRC must name a checkout of bcc")
     cases = cases_of(checkout)
@@ -75,6 +76,19 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _setup() -> int:
+    """Put packages and programs into the cache; return the exit status."""
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--target", str(SITE), *PACKAGES], check=False).returncode
+    programs = SITE.parent / "bcc-bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS if shutil.which("apt-get") else ():
+        subprocess.run(["apt-get", "download", name], cwd=programs, check=False)
+    for package in programs.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", str(package), str(programs)], check=True)
+        package.unlink()
+    return done
+
+
 def _run(cases: list[Case], checkout: Path, options: argparse.Namespace) -> int:
     where = options.guest or ("guest" if options.connect else "native")
     path = CACHE / f"bcc-results-{where}.json"
@@ -96,8 +110,8 @@ def _run(cases: list[Case], checkout: Path, options: argparse.Namespace) -> int:
         _run_here(todo, checkout, report, options.jobs)
     kept = json.loads(path.read_text()) if path.exists() else {}
     done = [(case, kept[case.ident]) for case in cases if case.ident in kept]
-    smoke = smoke_commands(checkout / "tests" / "python" / "test_tools_smoke.py")
-    print(tables(done, tool_names(checkout) if not options.filter else [], smoke))
+    idle = idle_methods(checkout / "tests" / "python" / "test_tools_smoke.py")
+    print(tables(done, tool_names(checkout) if not options.filter else [], idle))
     return int(any(result["status"] == "failed" for _, result in done))
 
 

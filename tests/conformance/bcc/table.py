@@ -11,8 +11,8 @@ COLUMNS = ("passed", "failed", "skipped")
 Results = list[tuple[Case, dict[str, Any]]]
 
 
-def tables(results: Results, tools: list[str], smoke: dict[str, str]) -> str:
-    """Return everything that is printed after a run; `smoke` says which method runs a tool."""
+def tables(results: Results, tools: list[str], idle: list[str]) -> str:
+    """Return everything that is printed after a run; `idle` are the smoke methods that upstream left empty."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for case, result in results:
         counts[case.suite][result["status"]] += 1
@@ -22,7 +22,10 @@ def tables(results: Results, tools: list[str], smoke: dict[str, str]) -> str:
     width = max(len(name) for name, _ in rows) + 2
     lines = [f"{'suite':<{width}}" + "".join(f"{column:>9}" for column in COLUMNS)]
     lines += [f"{name:<{width}}" + "".join(f"{count[column]:>9}" for column in COLUMNS) for name, count in rows]
-    return "\n\n".join(part for part in ("\n".join(lines), _reasons(results), _tools(results, tools, smoke)) if part)
+    empty = [case for case, _ in results if case.suite == SMOKE and case.name in idle]
+    if empty:
+        lines.append(f"of the smoke methods that passed, {len(empty)} run nothing: upstream left them empty")
+    return "\n\n".join(part for part in ("\n".join(lines), _reasons(results), _tools(results, tools)) if part)
 
 
 def _reasons(results: Results) -> str:
@@ -31,12 +34,11 @@ def _reasons(results: Results) -> str:
     )
 
 
-def _tools(results: Results, tools: list[str], smoke: dict[str, str]) -> str:
-    """Return how many of the tools load and attach: by their smoke method where there is one."""
-    by_ident = {case.ident: result for case, result in results}
-    found = {name: by_ident.get(f"{SMOKE}.{smoke[name]}" if name in smoke else f"tools.{name}") for name in tools}
-    good = [name for name, result in found.items() if result and result["status"] == "passed"]
-    bad = {name: result["why"] if result else "not run" for name, result in found.items() if name not in good}
+def _tools(results: Results, tools: list[str]) -> str:
+    """Return how many of the tools load and attach, and what each of the others said."""
+    found = {case.name: result for case, result in results if case.suite == "tools"}
+    good = [name for name in tools if name in found and found[name]["status"] == "passed"]
+    bad = {name: found[name]["why"] if name in found else "not run" for name in tools if name not in good}
     if not tools:
         return ""
     lines = [f"tools: {len(good)} of {len(tools)} load and attach", *(f"  {name}: {why}" for name, why in bad.items())]

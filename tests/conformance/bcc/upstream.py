@@ -11,30 +11,35 @@ import shlex
 from pathlib import Path
 
 SMOKE = "test_tools_smoke"
-# Programs that their smoke test leaves out, or that have none: something harmless for them to do.
+# Words of tools that no smoke test runs, or whose smoke test leaves them nothing to look at: something harmless to do.
+# In braces what the runner puts in: its process, a disk, the C library, a stand-in for a database server.
 ARGUMENTS: dict[str, list[str]] = {
     "biolatpcts": ["{disk}"],
-    "deadlock": ["{pid}"],
+    "cachetop": ["1"],
+    "deadlock": ["--binary", "{libc}", "--threads", "1024", "--edges", "1024", "--stacktraces", "1024", "{pid}"],
     "dirtop": ["-d", "/tmp", "1", "1"],
     "funcinterval": ["vfs_read", "-i", "1", "-d", "2"],
-    "inject": ["kmalloc", "-v", "bio_alloc_bioset()"],
+    "inject": ["kmalloc", "bio_alloc_bioset()"],
+    "kvmexit": ["1"],
     "netqtop": ["-n", "lo", "-i", "1"],
-    "stackcount": ["vfs_read", "-i", "1"],
     "tcpsubnet": ["127.0.0.1/8,10.0.0.0/8"],
-    "ttysnoop": ["/dev/console"],
-    "dbslower": ["mysql", "-x", "{file}"],
-    "dbstat": ["mysql", "-p", "{pid}"],
-    "mysqld_qslower": ["{pid}"],
+    "dbslower": ["mysql", "-x", "{server}"],
+    "dbstat": ["mysql", "-p", "{server_pid}"],
+    "mysqld_qslower": ["{server_pid}"],
 }
 
 
 class Case:
-    """`suite` is a file of tests/python, or "tools"; `name` Class.method, or a tool's words."""
+    """`suite` is a file of tests/python, or "tools"; `name` Class.method, or a tool's.
 
-    __slots__ = ("arguments", "kind", "name", "suite")
+    `modules` are those of the kernel that a method skips itself without.
+    """
 
-    def __init__(self, suite: str, name: str, arguments: list[str], kind: str = "sudo") -> None:
+    __slots__ = ("arguments", "kind", "modules", "name", "suite")
+
+    def __init__(self, suite: str, name: str, arguments: list[str], kind: str = "sudo", modules: tuple[str, ...] = ()) -> None:
         self.suite = suite
+        self.modules = modules
         self.name = name
         self.arguments = arguments
         self.kind = kind
@@ -45,17 +50,17 @@ class Case:
 
 
 def cases_of(checkout: Path) -> list[Case]:
-    """Return every case, tools that no smoke test runs last."""
+    """Return every case, the tools last."""
     tests = checkout / "tests" / "python"
     told = _told(tests / "CMakeLists.txt")
     found: list[Case] = []
     for path in sorted(tests.glob("test_*.py")):
         kind, arguments = told.get(path.name, ("sudo", _own_argument(path)))
-        found += [Case(path.stem, name, arguments, kind) for name in _methods(path)]
+        for name, node in _test_nodes(path):
+            found.append(Case(path.stem, name, arguments, kind, _modules(node)))
     commands = smoke_commands(tests / f"{SMOKE}.py")
-    for path in sorted((checkout / "tools").glob("*.py")):
-        if path.stem not in commands:
-            found.append(Case("tools", path.stem, ARGUMENTS.get(path.stem, [])))
+    for name in tool_names(checkout):
+        found.append(Case("tools", name, ARGUMENTS.get(name, commands.get(name, []))))
     return found
 
 
@@ -64,21 +69,37 @@ def tool_names(checkout: Path) -> list[str]:
     return sorted(path.stem for path in (checkout / "tools").glob("*.py"))
 
 
-def smoke_commands(path: Path) -> dict[str, str]:
-    """Return, by the name of a tool, the method of the smoke tests that runs it first."""
-    found: dict[str, str] = {}
-    for name, node in _test_nodes(path):
-        for call in ast.walk(node):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("run_with_"):
-                text = call.args[0].left if isinstance(call.args[0], ast.BinOp) else call.args[0]
-                if isinstance(text, ast.Constant):
-                    found.setdefault(Path(shlex.split(text.value)[0]).stem, name)
+def smoke_commands(path: Path) -> dict[str, list[str]]:
+    """Return, by the name of a tool, the words that a smoke test gives it first."""
+    found: dict[str, list[str]] = {}
+    for _, node in _test_nodes(path):
+        for words in _commands(node):
+            found.setdefault(Path(words[0]).stem, words[1:])
     return found
 
 
-def _methods(path: Path) -> list[str]:
-    """Return Class.method of each test method; of those that share a name only the last exists."""
-    return list(dict.fromkeys(name for name, _ in _test_nodes(path)))
+def idle_methods(path: Path) -> list[str]:
+    """Return the smoke methods that run nothing: upstream left them empty."""
+    return [name for name, node in _test_nodes(path) if not _commands(node)]
+
+
+def _commands(node: ast.FunctionDef) -> list[list[str]]:
+    found = []
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("run_with_"):
+            text = call.args[0].left if isinstance(call.args[0], ast.BinOp) else call.args[0]
+            if isinstance(text, ast.Constant):
+                found.append(shlex.split(str(text.value).replace("%d", "{pid}")))
+    return found
+
+
+def _modules(node: ast.FunctionDef) -> tuple[str, ...]:
+    return tuple(
+        str(call.args[0].value)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "kmod_loaded"
+        and isinstance(call.args[0], ast.Constant)
+    )  # fmt: skip
 
 
 def _test_nodes(path: Path) -> list[tuple[str, ast.FunctionDef]]:

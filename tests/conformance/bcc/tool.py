@@ -1,0 +1,113 @@
+"""What a forked child does that is one of upstream's tools: it passes when it attached something and ended in order.
+
+A tool runs on a terminal of its own, while things happen on the machine (stimulus.py).  Why one did not attach is what it
+said itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from command import ENDED, KILLED, prepare, run_command
+from stimulus import server, stimulus
+from upstream import Case
+
+TOOL_S = 10.0
+KILL_S = 3.0
+_TRACEBACK = "Traceback (most recent call last)"
+_ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])")
+_COMPLAINT = re.compile(r"\b(error|fail|failed|unable|cannot|can't|could not|not supported|please|unavailable|needs?)\b", re.I)
+_WORDS = 300
+
+
+def run_tool(case: Case, tests: Path, shared: Any, factor: float) -> dict[str, object]:
+    """Run a tool; return its result."""
+    os.chdir(tests.parents[1] / "tools")  # where some look for what belongs to them
+    with contextlib.ExitStack() as around:
+        if any("{server" in word for word in case.arguments):
+            values = _values(around.enter_context(server(tests.parents[1])), tests.parents[1])
+        else:
+            values = _values(0, tests.parents[1])
+        around.enter_context(stimulus(tests.parents[1]))
+        prepare(shared)
+        words = shlex.join([f"./{case.name}.py", *(word.format(**values) for word in case.arguments)])
+        with _heard() as text:
+            status = run_command(words, "INT", TOOL_S, KILL_S, shared, factor, terminal=True)
+    why = verdict(status, shared[0], "".join(text))
+    if why and not shared[1] and "BPF(" not in Path(f"{case.name}.py").read_text():
+        why = f"it has no program of its own ({why})"
+    return {"status": "failed" if why else "passed", "why": why}
+
+
+def verdict(status: int, links: int, text: str) -> str:
+    """Return why a tool did not load, attach and end in order; "" when it did."""
+    said = reason(text)
+    if status not in (0, ENDED, KILLED):
+        return f"exit status {status}: {said}"
+    if not links:
+        return f"nothing attached: {said}" if said else "nothing attached"
+    return f"raised: {said}" if _raised(text) else ""
+
+
+def reason(text: str) -> str:
+    """Return what a program said last of why it ends: its exception, its first complaint, or its last line."""
+    lines = [line.strip() for line in _ESCAPE.sub("", text).splitlines()]
+    if any(_TRACEBACK in line for line in lines):
+        return _exception(_ESCAPE.sub("", text))
+    lines = [line for line in lines if line]
+    complaints = [line for line in lines if _COMPLAINT.search(line)]
+    return (complaints or lines[-1:] or [""])[0][:_WORDS]
+
+
+def _exception(text: str) -> str:
+    """Return the last exception of a text, which begins at the first line that is not indented."""
+    lines = text.rpartition(_TRACEBACK)[2].splitlines()[1:]
+    start = next((index for index, line in enumerate(lines) if line and not line[0].isspace()), None)
+    return "" if start is None else " ".join(line.strip() for line in lines[start : start + 2] if line.strip())[:_WORDS]
+
+
+def _raised(text: str) -> bool:
+    """Tell whether a program showed an exception, in a callback or a thread, that is not the end it was asked for."""
+    ends = ("KeyboardInterrupt", "SystemExit")  # some tools print the one that they end with
+    return any(not _exception(_TRACEBACK + part).startswith(ends) for part in text.split(_TRACEBACK)[1:])
+
+
+def _values(process: int, directory: Path) -> dict[str, object]:
+    disks = [name for name in sorted(os.listdir("/sys/block")) if not name.startswith(("loop", "ram"))]
+    return {
+        "pid": os.getpid(),
+        "disk": f"/dev/{(disks or sorted(os.listdir('/sys/block')) or ['sda'])[0]}",
+        "libc": _mapped("libc.so"),
+        "server": str(directory / "mysqld"),
+        "server_pid": process,
+    }
+
+
+def _mapped(name: str) -> str:
+    """Return a library that this process has mapped."""
+    with open("/proc/self/maps", encoding="utf-8") as file:
+        return next((line.split()[-1] for line in file if f"/{name}" in line), "")
+
+
+@contextlib.contextmanager
+def _heard() -> Any:
+    """Write what is printed here into a list, too, when the block ends."""
+    text: list[str] = []
+    kept = os.dup(1)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield text
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            data = file.read()
+            text.append(data.decode("utf-8", "backslashreplace"))
+            os.write(1, data[-100_000:])
