@@ -46,11 +46,35 @@ class Macros(dict[str, Any]):
         self._absent.add(name)
 
 
+class Lexer:
+    """Our lexer for pcpp, which asks at the beginning what each kind of token is called, and later only what it has pasted."""
+
+    def __init__(self) -> None:
+        self._tokens: Iterator[Token] = iter(())
+
+    def clone(self) -> Lexer:
+        return Lexer()
+
+    def input(self, text: str) -> None:
+        tokens = [Token(*_ASKED[text], 0)] if text in _ASKED else c.lex(text)
+        self._tokens = iter(tokens)
+
+    def token(self) -> Token | None:
+        return next(self._tokens, None)
+
+
+# What our lexer has no tokens of its own for.
+_ASKED = {
+    "  ": (c.SPACE, "  "), "\\     \n": ("CPP_LINECONT", "     "),
+    "/* comment */": ("CPP_COMMENT", "/* comment */"), "// comment": ("CPP_COMMENT", "// comment"),
+}  # fmt: skip
+
+
 class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
     """pcpp's preprocessor, made quiet: what it would print is raised."""
 
     def __init__(self, source: Source, target: Target) -> None:
-        super().__init__()
+        super().__init__(Lexer())
         self.program = source
         self.included: list[str] = []
         self.warnings: list[tuple[str, int]] = []
