@@ -116,7 +116,7 @@ class ArrayType(CType):
     __slots__ = ("_element", "count")
 
     def __init__(self, element: Reference, count: int, *, size: int | None = None) -> None:
-        super().__init__(size if size is not None else _force(element).size * count)
+        super().__init__(size if size is not None else strip(_force(element)).size * count)
         self._element = element
         self.count = count
 

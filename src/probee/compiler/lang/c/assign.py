@@ -8,7 +8,7 @@ from probee.compiler.ir.type import int_type
 from probee.compiler.lang.c import arithmetic, convert, memory
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
-from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate
+from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate, is_integer, is_wide
 from probee.errors import TypeMismatch
 from probee.model.ctype import ArrayType, IntType, size_of, strip
 
@@ -60,11 +60,11 @@ def store_aggregate(low: Lowerer, place: Place, value: c_ast.Node) -> None:
         memory.copy(low, place, low.place(value), span)
         return
     operand = low.operand(value)
-    if size_of(wanted) != 16 or not operand.value.type.is_int:
+    if not is_wide(wanted) or not is_integer(operand.type):
         raise TypeMismatch(f"'{operand.type.spelling()}' does not become '{place.type.spelling()}'", span)
-    base = memory.writable(low, place, span)
-    low.b.store(base, convert.wide(low, operand), place.offset)
-    low.b.store(base, low.b.const(0), place.offset + 8)
+    from probee.compiler.lang.c.wide import store
+
+    store(low, place, operand, span)
 
 
 def _assigned_place(low: Lowerer, node: c_ast.Assignment) -> Place:

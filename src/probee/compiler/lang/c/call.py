@@ -131,8 +131,9 @@ def bind(low: Lowerer, name: str, ctype: CType, value: Operand | Place, span: in
     if isinstance(value, Place):
         memory.copy(low, place, value, span)
     elif is_aggregate(variable.type):
-        low.b.store(variable.slot, convert.wide(low, value), 0)
-        low.b.store(variable.slot, low.b.const(0), 8)
+        from probee.compiler.lang.c.wide import store
+
+        store(low, place, value, span)
     else:
         memory.store(low, place, value, span)
 

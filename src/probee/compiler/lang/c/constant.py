@@ -70,6 +70,21 @@ def common_type(left: CType, right: CType) -> IntType:
     return a if not a.signed else b
 
 
+def compatible(left: CType, right: CType) -> bool:
+    """Return whether two types are one, whatever they are called: `unsigned long` and BTF's `long unsigned int`."""
+    a, b = strip(left), strip(right)
+    if isinstance(a, IntType) and isinstance(b, IntType):
+        return a.size == b.size and _words(a) == _words(b)
+    if isinstance(a, PointerType) and isinstance(b, PointerType):
+        return compatible(a.target, b.target)
+    return a is b or a.spelling() == b.spelling()
+
+
+def _words(ctype: IntType) -> list[str]:
+    words = sorted(word for word in ctype.name.split() if word != "int")
+    return words if "char" in words else [word for word in words if word != "signed"]
+
+
 def _constant(node: c_ast.Constant, scope: Scope) -> tuple[int, CType] | None:
     if node.type == "bool":
         return int(node.value == "true"), basic.INT
@@ -240,8 +255,7 @@ def _call(node: c_ast.FuncCall, scope: Scope) -> tuple[int, CType] | None:
             return first
         return evaluate_typed(arguments[1 if first[0] else 2], scope)
     if name == "__builtin_types_compatible_p" and len(arguments) == 2:
-        a, b = (strip(scope.type_of(argument)) for argument in arguments)
-        return int(a is b or a.spelling() == b.spelling()), basic.INT
+        return int(compatible(*(scope.type_of(argument) for argument in arguments))), basic.INT
     return None
 
 

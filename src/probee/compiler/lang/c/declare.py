@@ -268,6 +268,16 @@ def declare_typedef(node: c_ast.Typedef, scope: Scope) -> None:
     scope.declare(node.name, Symbol("typedef", node.name, TypedefType(node.name, ctype), span=span_of(node)))
 
 
+def check_assertion(node: c_ast.StaticAssert, scope: Scope) -> None:
+    """Obey a _Static_assert."""
+    value = evaluate(node.cond, scope)
+    if value is None:
+        raise TypeMismatch("_Static_assert needs a constant", span_of(node.cond) or span_of(node))
+    if not value:
+        text = node.message.value if node.message is not None else ""
+        raise TypeMismatch(f"this assertion fails{': ' if text else ''}{text}", span_of(node.cond) or span_of(node))
+
+
 _HANDLERS = {
     c_ast.Typename: _inner, c_ast.Decl: _inner, c_ast.Typedef: _inner, c_ast.TypeDecl: _inner, c_ast.PtrDecl: _pointer,
     c_ast.ArrayDecl: _array, c_ast.FuncDecl: _function, c_ast.IdentifierType: _names, c_ast.TypeOf: _typeof,

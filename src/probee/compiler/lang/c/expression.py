@@ -5,15 +5,26 @@ from __future__ import annotations
 from pycparser import c_ast
 
 from probee.compiler.ir import op
-from probee.compiler.ir.type import BOOL, I32, int_type
-from probee.compiler.ir.unit import Block, Value
+from probee.compiler.ir.type import BOOL, int_type
+from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import arithmetic, convert, memory
-from probee.compiler.lang.c.constant import common_type, evaluate_typed, span_of
+from probee.compiler.lang.c.choice import logical, truth
+from probee.compiler.lang.c.constant import evaluate_typed, span_of
+from probee.compiler.lang.c.layout import alignment_of
 from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
-from probee.compiler.lang.c.value import CHAR, INT, UNSIGNED_LONG, Operand, Place, Variable, is_aggregate, is_pointer, is_scalar
+from probee.compiler.lang.c.value import (
+    CHAR,
+    UNSIGNED_LONG,
+    Operand,
+    Place,
+    Variable,
+    is_aggregate,
+    is_pointer,
+    is_wide,
+)
 from probee.errors import CompileError, UnknownName, Unsupported
-from probee.model.ctype import VOID, ArrayType, CType, FloatType, ForwardType, PointerType, StructType, size_of, strip
+from probee.model.ctype import VOID, ArrayType, FloatType, ForwardType, PointerType, StructType, size_of, strip
 
 # -- names and constants
 
@@ -163,7 +174,7 @@ def _is_array_lvalue(low: Lowerer, node: c_ast.Node) -> bool:
 
 def _unary(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
     operator = node.op
-    if operator == "sizeof":
+    if operator in ("sizeof", "_Alignof"):
         return _sizeof(low, node)
     if operator == "&":
         return _address_of(low, node)
@@ -173,9 +184,11 @@ def _unary(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
         from probee.compiler.lang.c.assign import increment
 
         return increment(low, node)
-    operand = low.operand(node.expr)
     if operator == "!":
-        return convert.from_truth(low, low.b.xor(convert.truth(low, operand), low.b.const(1, BOOL)))
+        return convert.from_truth(low, low.b.xor(truth(low, node.expr), low.b.const(1, BOOL)))
+    operand = low.value(node.expr)
+    if operand is None:
+        return None  # of 128 bits: a place
     return arithmetic.unary(low, operator, operand, span_of(node))
 
 
@@ -186,7 +199,8 @@ def _sizeof(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
         from probee.compiler.lang.c.complaint import unknown_tag
 
         raise unknown_tag(low, complete, span_of(node.expr) or span_of(node))
-    return Operand(UNSIGNED_LONG, low.b.const(size_of(complete)))
+    size = alignment_of(complete) if node.op == "_Alignof" else 1 if complete is VOID else size_of(complete)
+    return Operand(UNSIGNED_LONG, low.b.const(size))
 
 
 def _address_of(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
@@ -201,7 +215,9 @@ def _address_of(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
 
 def _dereference(low: Lowerer, node: c_ast.UnaryOp) -> Place:
     if node.op != "*":
-        raise CompileError("this has no address", span_of(node))
+        from probee.compiler.lang.c.wide import changed
+
+        return changed(low, node)
     return memory.behind(low, low.operand(node.expr), span_of(node.expr))
 
 
@@ -210,7 +226,7 @@ def _dereference(low: Lowerer, node: c_ast.UnaryOp) -> Place:
 
 def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand | None:
     if node.op in ("&&", "||"):
-        return _logical(low, node)
+        return logical(low, node)
     left, right = low.value(node.left), low.value(node.right)
     if left is None or right is None:
         from probee.compiler.lang.c.wide import binary
@@ -219,101 +235,12 @@ def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand | None:
     return arithmetic.binary(low, node.op, left, right, span_of(node))
 
 
-def _logical(low: Lowerer, node: c_ast.Node) -> Operand:
-    """&& and || as a value."""
-    b = low.b
-    result = low.variable(INT, "truth")
-    yes, no, end = b.new_block(), b.new_block(), b.new_block()
-    condition(low, node, yes, no)
-    for block, number in ((yes, 1), (no, 0)):
-        b.at(block)
-        b.store(result.slot, b.const(number, I32))
-        b.jump(end)
-    b.at(end)
-    return Operand(INT, b.load(result.slot, I32))
-
-
-def condition(low: Lowerer, node: c_ast.Node, yes: Block, no: Block) -> None:
-    """Evaluate an expression and go one of two ways."""
-    b = low.b
-    if isinstance(node, c_ast.BinaryOp) and node.op in ("&&", "||"):
-        middle = b.new_block()
-        if node.op == "&&":
-            condition(low, node.left, middle, no)
-        else:
-            condition(low, node.left, yes, middle)
-        b.at(middle)
-        condition(low, node.right, yes, no)
-        return
-    if isinstance(node, c_ast.UnaryOp) and node.op == "!":
-        condition(low, node.expr, no, yes)
-        return
-    operand = low.value(node)
-    if operand is None:
-        from probee.compiler.lang.c.wide import truth
-
-        test = truth(low, node)
-    else:
-        test = convert.truth(low, operand)
-    if test.op == op.CONST:
-        b.jump(yes if test.attr else no)
-    else:
-        b.branch(test, yes, no)
-
-
-def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
-    if node.iftrue is None:
-        return _elvis(low, node)
-    b = low.b
-    yes, no, end = b.new_block(), b.new_block(), b.new_block()
-    ctype = _ternary_type(low, node)
-    condition(low, node.cond, yes, no)
-    result = low.variable(ctype, "choice", key=("?:", id(node))) if is_scalar(ctype) else None
-    for block, branch in ((yes, node.iftrue), (no, node.iffalse)):
-        b.at(block)
-        operand = low.value(branch)
-        if result is not None:
-            assert operand is not None
-            memory.store_into(low, ctype, Place(ctype, result.slot, variable=result), operand, span_of(branch))
-        b.jump(end)
-    b.at(end)
-    return memory.load(low, Place(ctype, result.slot, variable=result), span_of(node)) if result is not None else None
-
-
-def _elvis(low: Lowerer, node: c_ast.TernaryOp) -> Operand:
-    """x ?: y, which evaluates x once"""
-    b, span = low.b, span_of(node)
-    operand = low.operand(node.cond)
-    ctype = operand.type if is_pointer(operand.type) else common_type(operand.type, low.type_of(node.iffalse))
-    result = low.variable(ctype, "choice", key=("?:", id(node)))
-    place = Place(ctype, result.slot, variable=result)
-    no, end = b.new_block(), b.new_block()
-    memory.store_into(low, ctype, place, operand, span)
-    b.branch(convert.truth(low, operand), end, no)
-    b.at(no)
-    memory.store_into(low, ctype, place, low.operand(node.iffalse), span)
-    b.jump(end)
-    b.at(end)
-    return memory.load(low, place, span)
-
-
-def _ternary_type(low: Lowerer, node: c_ast.TernaryOp) -> CType:
-    left, right = low.type_of(node.iftrue), low.type_of(node.iffalse)
-    if isinstance(strip(left), ArrayType):
-        left = PointerType(strip(left).element)  # type: ignore[attr-defined]
-    if is_pointer(left) or is_pointer(right):
-        return left if is_pointer(left) else right
-    if not (is_scalar(left) and is_scalar(right)):
-        if is_aggregate(left):
-            raise Unsupported("?: between structs is not supported: use if", span_of(node))
-        return left
-    return common_type(left, right)
-
-
 def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:
     ctype = low.scope.type_of(node.to_type)
     if isinstance(strip(ctype), FloatType):
         raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
+    if is_wide(ctype):
+        return None
     operand = low.value(node.expr)
     if strip(ctype).size == 0 and not is_pointer(ctype):
         return None  # (void)x
@@ -379,16 +306,23 @@ def _compound_literal(low: Lowerer, node: c_ast.CompoundLiteral) -> Place:
 def _cast_place(low: Lowerer, node: c_ast.Cast) -> Place:
     """A cast of a 128-bit integer, which lives in memory, to the other sign."""
     ctype = low.scope.type_of(node.to_type)
-    if not is_aggregate(ctype):
+    if not is_wide(ctype):
         raise CompileError("a cast has no address", span_of(node))
-    place = low.place(node.expr)
-    return Place(ctype, place.base, place.offset, variable=place.variable)
+    if is_wide(low.type_of(node.expr)):
+        place = low.place(node.expr)
+        return Place(ctype, place.base, place.offset, variable=place.variable)
+    from probee.compiler.lang.c.assign import store_aggregate
+
+    variable = low.variable(ctype, "wide")
+    result = Place(ctype, variable.slot, variable=variable)
+    store_aggregate(low, result, node.expr)
+    return result
 
 
 OPERANDS.update(
     {
         c_ast.ID: _name, c_ast.Constant: _constant, c_ast.StructRef: _loaded, c_ast.ArrayRef: _loaded,
-        c_ast.UnaryOp: _unary, c_ast.BinaryOp: _binary, c_ast.TernaryOp: _ternary, c_ast.Cast: _cast,
+        c_ast.UnaryOp: _unary, c_ast.BinaryOp: _binary, c_ast.Cast: _cast,
         c_ast.ExprList: _comma, c_ast.Compound: _statement_expression, c_ast.CompoundLiteral: _loaded,
     }
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pycparser import c_ast
 from probee.compiler.lang.c import basic
 from probee.compiler.lang.c.attribute import attach_attributes
 from probee.compiler.lang.c.constant import evaluate, span_of
-from probee.compiler.lang.c.declare import attributes_of, declare_typedef, is_variadic, parameters_of, type_of
+from probee.compiler.lang.c.declare import attributes_of, check_assertion, declare_typedef, is_variadic, parameters_of, type_of
 from probee.compiler.lang.c.dialect import MapMacro, expand_dialect
 from probee.compiler.lang.c.parse import Parser
 from probee.compiler.lang.c.preprocess import preprocess
@@ -107,7 +107,7 @@ def declare(node: c_ast.Node, unit: TranslationUnit) -> None:
     elif isinstance(node, c_ast.Typedef):
         declare_typedef(node, unit.scope)
     elif isinstance(node, c_ast.StaticAssert):
-        _check(node, unit.scope)
+        check_assertion(node, unit.scope)
     elif isinstance(node, c_ast.Decl):
         note = node.coord.file if node.coord is not None else ""
         if isinstance(note, Note) and isinstance(note.macro, MapMacro):
@@ -116,15 +116,6 @@ def declare(node: c_ast.Node, unit: TranslationUnit) -> None:
             _declare_tag(node, unit)
         else:
             _declare_variable(node, unit)
-
-
-def _check(node: c_ast.StaticAssert, scope: Scope) -> None:
-    value = evaluate(node.cond, scope)
-    if value is None:
-        raise TypeMismatch("_Static_assert needs a constant", span_of(node.cond) or span_of(node))
-    if not value:
-        text = node.message.value if node.message is not None else ""
-        raise TypeMismatch(f"this assertion fails{': ' if text else ''}{text}", span_of(node.cond) or span_of(node))
 
 
 def _declare_tag(node: c_ast.Decl, unit: TranslationUnit) -> None:

@@ -7,9 +7,10 @@ from pycparser import c_ast
 from probee.compiler.ir.switch import switch
 from probee.compiler.ir.unit import Block
 from probee.compiler.lang.c import convert
+from probee.compiler.lang.c.choice import condition
 from probee.compiler.lang.c.complaint import check_end
 from probee.compiler.lang.c.constant import evaluate, promote, span_of
-from probee.compiler.lang.c.expression import condition
+from probee.compiler.lang.c.declare import check_assertion
 from probee.compiler.lang.c.initialise import complete_array, initialise
 from probee.compiler.lang.c.lower import STATEMENTS, Loop, Lowerer
 from probee.compiler.lang.c.value import Place, is_aggregate, is_float, is_function
@@ -69,6 +70,10 @@ def _declaration(low: Lowerer, node: c_ast.Decl) -> None:
 def _declarations(low: Lowerer, node: c_ast.DeclList) -> None:
     for each in node.decls:
         low.statement(each)
+
+
+def _assertion(low: Lowerer, node: c_ast.StaticAssert) -> None:
+    check_assertion(node, low.scope)
 
 
 def _typedef(low: Lowerer, node: c_ast.Typedef) -> None:
@@ -282,7 +287,8 @@ def _value(low: Lowerer, node: c_ast.Node) -> None:
 STATEMENTS.update(
     {
         c_ast.Compound: _compound, c_ast.EmptyStatement: _nothing, c_ast.Pragma: _pragma, c_ast.Decl: _declaration,
-        c_ast.DeclList: _declarations, c_ast.Typedef: _typedef, c_ast.If: _if, c_ast.For: _for, c_ast.While: _while,
+        c_ast.DeclList: _declarations, c_ast.StaticAssert: _assertion, c_ast.Typedef: _typedef, c_ast.If: _if,
+        c_ast.For: _for, c_ast.While: _while,
         c_ast.DoWhile: _do, c_ast.Break: _break, c_ast.Continue: _continue, c_ast.Return: _return, c_ast.Goto: _goto,
         c_ast.Label: _label, c_ast.Switch: _switch, c_ast.Case: _case, c_ast.Default: _case,
     }

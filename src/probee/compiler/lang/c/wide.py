@@ -1,6 +1,7 @@
 """Integers of 128 bits, which live in memory: what programs do with IPv6 addresses and long sums.
 
-They are compared, tested, cut to 64 bits, added, subtracted, combined bit by bit and shifted by constants; not multiplied.
+They are compared, tested, cut to 64 bits, added, subtracted, negated, combined bit by bit and shifted by constants; not
+multiplied or divided.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ _HALF = UNSIGNED_LONG_LONG
 def _halves(low: Lowerer, node: c_ast.Node, operand: Operand | None) -> tuple[Value, Value]:
     """Return the low and the high half of an operand; a narrower one is extended."""
     if operand is not None:
-        lower = convert.wide(low, operand)
-        return lower, low.b.ashr(lower, 63) if is_signed(operand.type) else low.b.const(0)
+        return _extended(low, operand)
     place = _place(low, node)
     halves = (Place(_HALF, place.base, place.offset + at, variable=None) for at in (0, 8))
     first, second = (convert.number(low, memory.load(low, half, span_of(node))) for half in halves)
     return first, second
+
+
+def _extended(low: Lowerer, operand: Operand) -> tuple[Value, Value]:
+    lower = convert.wide(low, operand)
+    return lower, low.b.ashr(lower, 63) if is_signed(operand.type) else low.b.const(0)
 
 
 def _place(low: Lowerer, node: c_ast.Node) -> Place:
@@ -41,21 +46,36 @@ def _place(low: Lowerer, node: c_ast.Node) -> Place:
 
 
 def binary(low: Lowerer, node: c_ast.BinaryOp, left: Operand | None, right: Operand | None) -> Operand | None:
-    """Return `left == right` or `left != right`, and None of what is of 128 bits; None stands for an operand of so many."""
-    if node.op not in ("==", "!="):
+    """Return a comparison's result, and None of what is of 128 bits; None stands for an operand of so many."""
+    if node.op not in _COMPARISONS:
         if node.op not in _COMPUTED:
             raise Unsupported(f"'{node.op}' on integers of 128 bits is not supported", span_of(node))
         return None
+    b = low.b
     one, two = _halves(low, node.left, left), _halves(low, node.right, right)
-    apart = low.b.or_(low.b.xor(one[0], two[0]), low.b.xor(one[1], two[1]))
-    return convert.from_truth(low, low.b.compare(op.EQ if node.op == "==" else op.NE, apart, 0))
+    if node.op in ("==", "!="):
+        apart = b.or_(b.xor(one[0], two[0]), b.xor(one[1], two[1]))
+        return convert.from_truth(low, b.compare(op.EQ if node.op == "==" else op.NE, apart, 0))
+    wides = (low.type_of(side) for side, operand in ((node.left, left), (node.right, right)) if operand is None)
+    upper = _COMPARISONS[node.op][all(is_signed(ctype) for ctype in wides)]
+    lower = _COMPARISONS[node.op][0]
+    same = b.zext(b.compare(op.EQ, one[1], two[1]), I64)
+    by_lower = b.and_(same, b.zext(b.compare(lower, one[0], two[0]), I64))
+    by_upper = b.and_(b.xor(same, 1), b.zext(b.compare(upper, one[1], two[1]), I64))
+    return convert.from_truth(low, b.compare(op.NE, b.or_(by_lower, by_upper), 0))
 
 
+_COMPARISONS = {  # operator → (unsigned, signed)
+    "==": (op.EQ, op.EQ), "!=": (op.NE, op.NE), "<": (op.ULT, op.SLT), "<=": (op.ULE, op.SLE), ">": (op.UGT, op.SGT),
+    ">=": (op.UGE, op.SGE),
+}  # fmt: skip
 _COMPUTED = ("+", "-", "&", "|", "^", "<<", ">>")
 _BITWISE = {"&": op.AND, "|": op.OR, "^": op.XOR}
+_Halves = tuple[Value, Value]
 
 
-def _compute(low: Lowerer, operator: str, one: tuple[Value, Value], two: tuple[Value, Value], span: int) -> tuple[Value, Value]:
+def _compute(low: Lowerer, operator: str, one: _Halves, two: _Halves, ctype: CType, span: int) -> _Halves:
+    """Return `one operator two`; `ctype` is the type of the result."""
     b = low.b
     if operator in _BITWISE:
         operation = _BITWISE[operator]
@@ -70,31 +90,64 @@ def _compute(low: Lowerer, operator: str, one: tuple[Value, Value], two: tuple[V
     if operator not in ("<<", ">>") or two[0].op != op.CONST:
         raise Unsupported(f"'{operator}' on integers of 128 bits is not supported, except shifts by constants", span)
     by = two[0].attr & 127
+    if by == 0:
+        return one
     if operator == ">>":
+        shifted = b.ashr if is_signed(ctype) else b.lshr
         if by >= 64:
-            return b.lshr(one[1], by - 64), b.const(0)
-        return b.or_(b.lshr(one[0], by), b.shl(one[1], 64 - by)) if by else one[0], b.lshr(one[1], by)
+            return shifted(one[1], by - 64), b.ashr(one[1], 63) if is_signed(ctype) else b.const(0)
+        return b.or_(b.lshr(one[0], by), b.shl(one[1], 64 - by)), shifted(one[1], by)
     if by >= 64:
         return b.const(0), b.shl(one[0], by - 64)
-    return b.shl(one[0], by), b.or_(b.shl(one[1], by), b.lshr(one[0], 64 - by)) if by else one[1]
+    return b.shl(one[0], by), b.or_(b.shl(one[1], by), b.lshr(one[0], 64 - by))
+
+
+def _result(low: Lowerer, ctype: CType, halves: _Halves, span: int) -> Place:
+    """Put a result where it is looked at."""
+    variable = low.variable(ctype, "result")
+    place = Place(ctype, variable.slot, variable=variable)
+    _store(low, place, halves, span)
+    return place
 
 
 def computed(low: Lowerer, node: c_ast.BinaryOp) -> Place:
     """Return where the result of an operator on 128 bits lies."""
-    ctype = next((found for side in (node.left, node.right) if is_wide(found := low.type_of(side))), None)
-    if ctype is None or node.op not in _COMPUTED:
+    wides = [found for side in (node.left, node.right) if is_wide(found := low.type_of(side))]
+    if not wides or node.op not in _COMPUTED:
         raise CompileError("this has no address", span_of(node))
+    shift = node.op in ("<<", ">>")
+    ctype = wides[0] if shift else next((each for each in wides if not is_signed(each)), wides[0])
     one, two = (_halves(low, side, low.value(side)) for side in (node.left, node.right))
-    variable = low.variable(ctype, "result")
-    _store(low, Place(ctype, variable.slot), _compute(low, node.op, one, two, span_of(node)), span_of(node))
-    return Place(ctype, variable.slot)
+    return _result(low, ctype, _compute(low, node.op, one, two, ctype, span_of(node)), span_of(node))
+
+
+def changed(low: Lowerer, node: c_ast.UnaryOp) -> Place:
+    """Return where the result of a unary operator on 128 bits lies."""
+    ctype, span = low.type_of(node.expr), span_of(node)
+    if not is_wide(ctype) or node.op not in ("+", "-", "~", "++", "--", "p++", "p--"):
+        raise CompileError("this has no address", span)
+    place = low.place(node.expr)
+    halves = _halves(low, node.expr, None)
+    if node.op.endswith(("++", "--")):
+        old = _result(low, ctype, halves, span) if node.op.startswith("p") else place
+        change(low, place, node.op[-1], None, span)
+        return old
+    zero = (low.b.const(0), low.b.const(0))
+    ones = (low.b.const(-1), low.b.const(-1))
+    operation, one = {"+": ("+", zero), "-": ("-", zero), "~": ("^", ones)}[node.op]
+    return _result(low, ctype, _compute(low, operation, one, halves, ctype, span), span)
 
 
 def change(low: Lowerer, place: Place, operator: str, node: c_ast.Node | None, span: int) -> None:
     """Do `place operator= node`, `place operator= 1` without a node."""
     two = (low.b.const(1), low.b.const(0)) if node is None else _halves(low, node, low.value(node))
     first, second = (convert.number(low, memory.load(low, Place(_HALF, place.base, place.offset + at), span)) for at in (0, 8))
-    _store(low, place, _compute(low, operator, (first, second), two, span), span)
+    _store(low, place, _compute(low, operator, (first, second), two, place.type, span), span)
+
+
+def store(low: Lowerer, place: Place, operand: Operand, span: int) -> None:
+    """Store a narrower number, extended as its type says."""
+    _store(low, place, _extended(low, operand), span)
 
 
 def _store(low: Lowerer, place: Place, halves: tuple[Value, Value], span: int) -> None:
