@@ -74,7 +74,12 @@ def _stand_in(name: str, path: list[str] | None = None, **names: object) -> Stan
 def _import_pycparser() -> None:
     package = _stand_in("pycparser")
     lexer = _stand_in("pycparser.c_lexer", list(package.__path__), Dialect=str, Token=object)
-    lexer.__dict__["CLexer"] = lambda *args, **keywords: (execute(lexer), lexer.CLexer(*args, **keywords))[1]
+
+    def make_lexer(*args: object, **keywords: object) -> object:
+        execute(lexer)
+        return lexer.CLexer(*args, **keywords)
+
+    lexer.__dict__["CLexer"] = make_lexer
     package.__dict__["c_lexer"] = lexer
     classes = sys.modules.get("dataclasses")
     if classes is None:
