@@ -20,7 +20,7 @@ def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
         raise TypeMismatch("an array cannot be assigned: copy it with __builtin_memcpy()", span)
     if is_aggregate(place.type):
         _assign_aggregate(low, place, node)
-        return None
+        return low.in_memory(node, place)
     if node.op == "=":
         operand = low.operand(node.rvalue)
     else:
@@ -79,10 +79,9 @@ def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
     span = span_of(node)
     place = low.place(node.expr)
     if is_aggregate(place.type) and isinstance(strip(place.type), IntType):
-        from probee.compiler.lang.c.wide import change
+        from probee.compiler.lang.c.wide import changed
 
-        change(low, place, node.op[-1], None, span)
-        return None
+        return low.in_memory(node, changed(low, node))
     old = memory.load(low, place, span)
     one = Operand(INT, low.b.const(1, int_type(4)))
     new = arithmetic.binary(low, node.op[-1], old, one, span)

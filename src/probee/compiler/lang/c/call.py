@@ -35,8 +35,10 @@ def _call(low: Lowerer, node: c_ast.FuncCall) -> Operand | None:
     declaration = low.source.functions.get(name)
     if declaration is not None:
         place = _inline(low, node, declaration, arguments)
-        if place is None or is_aggregate(place.type):
+        if place is None:
             return None
+        if is_aggregate(place.type):
+            return low.in_memory(node, place)
         return memory.load(low, place, span_of(node))
     if name in BUILTINS:
         return BUILTINS[name](low, node, arguments)

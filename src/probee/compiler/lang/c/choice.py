@@ -83,8 +83,9 @@ def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
     if is_scalar(ctype):
         place = _choose(low, node, ctype)
         return memory.load(low, place, span_of(node))
-    if not is_aggregate(ctype):
-        _branch(low, node, low.value)
+    if is_aggregate(ctype):
+        return low.in_memory(node, _choose(low, node, ctype))
+    _branch(low, node, low.value)
     return None
 
 

@@ -108,7 +108,7 @@ def store_bytes(low: Lowerer, base: Value, data: bytes, offset: int = 0) -> None
 def _loaded(low: Lowerer, node: c_ast.Node) -> Operand | None:
     """Return what lies at a place; None for a struct, which has no value but its place."""
     place = low.place(node)
-    return None if is_aggregate(place.type) else memory.load(low, place, span_of(node))
+    return low.in_memory(node, place) if is_aggregate(place.type) else memory.load(low, place, span_of(node))
 
 
 # -- members and elements
@@ -188,7 +188,9 @@ def _unary(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
         return convert.from_truth(low, low.b.xor(truth(low, node.expr), low.b.const(1, BOOL)))
     operand = low.value(node.expr)
     if operand is None:
-        return None  # of 128 bits: a place
+        from probee.compiler.lang.c.wide import changed
+
+        return low.in_memory(node, changed(low, node))
     return arithmetic.unary(low, operator, operand, span_of(node))
 
 
@@ -240,7 +242,7 @@ def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:
     if isinstance(strip(ctype), FloatType):
         raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
     if is_wide(ctype):
-        return None
+        return low.in_memory(node, _cast_place(low, node))
     operand = low.value(node.expr)
     if strip(ctype).size == 0 and not is_pointer(ctype):
         return None  # (void)x
@@ -255,7 +257,19 @@ def _comma(low: Lowerer, node: c_ast.ExprList) -> Operand | None:
     found: Operand | None = None
     for each in node.exprs:
         found = low.value(each)
-    return found
+    return found if found is not None else _same(low, node, node.exprs[-1])
+
+
+def _comma_place(low: Lowerer, node: c_ast.ExprList) -> Place:
+    for each in node.exprs[:-1]:
+        low.value(each)
+    return low.place(node.exprs[-1])
+
+
+def _same(low: Lowerer, node: c_ast.Node, inner: c_ast.Node) -> Operand | None:
+    """Note that an expression's value is what another one has made, if that has made something."""
+    made = low.made.get((low.frame.path, inner))
+    return low.in_memory(node, made) if made is not None else None
 
 
 # -- expressions with statements in them
@@ -273,6 +287,8 @@ def _statement_expression(low: Lowerer, node: c_ast.Compound) -> Operand | None:
         last = items[-1]
         if type(last) in OPERANDS and not isinstance(last, c_ast.Compound):
             result = low.value(last)
+            if result is None:
+                _same(low, node, last)
         else:
             low.statement(last)
     low.scope = outer
@@ -281,16 +297,11 @@ def _statement_expression(low: Lowerer, node: c_ast.Compound) -> Operand | None:
 
 def _statement_place(low: Lowerer, node: c_ast.Compound) -> Place:
     """({ …; struct; }).member"""
-    outer = low.scope
-    low.scope = outer.child()
-    items = node.block_items or []
-    for item in items[:-1]:
-        low.statement(item)
-    place = low.place(items[-1]) if items else None
-    low.scope = outer
-    if place is None:
-        raise CompileError("this has no value: it is void", span_of(node))
-    return place
+    if _statement_expression(low, node) is None:
+        made = low.made.get((low.frame.path, node))
+        if made is not None:
+            return made
+    raise CompileError("this has no address", span_of(node))
 
 
 def _compound_literal(low: Lowerer, node: c_ast.CompoundLiteral) -> Place:
@@ -339,6 +350,6 @@ PLACES.update(
         c_ast.BinaryOp: _computed_place,
         c_ast.ID: _name_place, c_ast.Constant: _string_place, c_ast.StructRef: _member_place, c_ast.ArrayRef: _element_place,
         c_ast.UnaryOp: _dereference, c_ast.Compound: _statement_place, c_ast.CompoundLiteral: _compound_literal,
-        c_ast.Cast: _cast_place,
+        c_ast.Cast: _cast_place, c_ast.ExprList: _comma_place,
     }
 )  # fmt: skip

@@ -80,6 +80,7 @@ class Lowerer:
         self.cases: list[dict[int, Block]] = []  # of the switches around
         self.unroll = False  # the next loop is to be written out
         self.constants: dict[int, Variable] = {}  # by the node of their declaration
+        self.made: dict[tuple[tuple[object, ...], c_ast.Node], Place] = {}  # what is in memory of the expressions of a frame
         self.variables: dict[object, Variable] = {}  # by key
         self.targets: dict[Value, tuple[object, int]] = {}  # pointers that point to one known location: (key, offset)
         self.tracked: set[Value] = set()  # stores and copies that provenance was told
@@ -110,7 +111,7 @@ class Lowerer:
         return found
 
     def value(self, node: c_ast.Node) -> Operand | None:
-        """Return an expression's value, None when it is void or a struct that nobody looks at."""
+        """Return an expression's value, None when it is void or in memory: `place` then tells where, and evaluates nothing."""
         span = self.b.span
         self.b.span = span_of(node) or span
         lower = OPERANDS.get(type(node))
@@ -122,6 +123,9 @@ class Lowerer:
 
     def place(self, node: c_ast.Node) -> Place:
         """Return where something is: an lvalue, or a struct that an expression makes."""
+        made = self.made.get((self.frame.path, node))
+        if made is not None:
+            return made
         span = self.b.span
         self.b.span = span_of(node) or span
         lower = PLACES.get(type(node))
@@ -130,6 +134,11 @@ class Lowerer:
         result = lower(self, node)
         self.b.span = span
         return result
+
+    def in_memory(self, node: c_ast.Node, place: Place) -> Operand | None:
+        """Note where an evaluated expression's value is, which is a struct or an integer of 128 bits."""
+        self.made[self.frame.path, node] = place
+        return None
 
     def statement(self, node: c_ast.Node | None) -> None:
         if node is None:
@@ -147,8 +156,9 @@ class Lowerer:
     def type_of(self, node: c_ast.Node) -> CType:
         """Return an expression's type without evaluating it."""
         b = self.b
-        block, provenance = b.block, self.provenance.changed
+        block, provenance, made = b.block, self.provenance.changed, self.made
         b.block = b.new_block()  # placed nowhere
+        self.made = dict(made)
         try:
             place = PLACES.get(type(node))
             if place is not None:
@@ -161,7 +171,7 @@ class Lowerer:
             operand = self.value(node)
             return operand.type if operand is not None else _void()
         finally:
-            b.block, self.provenance.changed = block, provenance
+            b.block, self.provenance.changed, self.made = block, provenance, made
 
     def type_in(self, node: c_ast.Node, scope: Scope) -> CType:
         """Return an expression's type as a scope sees it."""

@@ -37,7 +37,8 @@ def _extended(low: Lowerer, operand: Operand) -> tuple[Value, Value]:
 
 
 def _place(low: Lowerer, node: c_ast.Node) -> Place:
-    ctype = low.type_of(node)
+    made = low.made.get((low.frame.path, node))
+    ctype = made.type if made is not None else low.type_of(node)
     if not is_aggregate(ctype):
         raise CompileError("this has no value: it is void", span_of(node))
     if not isinstance(strip(ctype), IntType):
@@ -50,7 +51,7 @@ def binary(low: Lowerer, node: c_ast.BinaryOp, left: Operand | None, right: Oper
     if node.op not in _COMPARISONS:
         if node.op not in _COMPUTED:
             raise Unsupported(f"'{node.op}' on integers of 128 bits is not supported", span_of(node))
-        return None
+        return low.in_memory(node, _computed(low, node, left, right))
     b = low.b
     one, two = _halves(low, node.left, left), _halves(low, node.right, right)
     if node.op in ("==", "!="):
@@ -112,12 +113,16 @@ def _result(low: Lowerer, ctype: CType, halves: _Halves, span: int) -> Place:
 
 def computed(low: Lowerer, node: c_ast.BinaryOp) -> Place:
     """Return where the result of an operator on 128 bits lies."""
+    return _computed(low, node, low.value(node.left), low.value(node.right))
+
+
+def _computed(low: Lowerer, node: c_ast.BinaryOp, left: Operand | None, right: Operand | None) -> Place:
     wides = [found for side in (node.left, node.right) if is_wide(found := low.type_of(side))]
     if not wides or node.op not in _COMPUTED:
         raise CompileError("this has no address", span_of(node))
     shift = node.op in ("<<", ">>")
     ctype = wides[0] if shift else next((each for each in wides if not is_signed(each)), wides[0])
-    one, two = (_halves(low, side, low.value(side)) for side in (node.left, node.right))
+    one, two = _halves(low, node.left, left), _halves(low, node.right, right)
     return _result(low, ctype, _compute(low, node.op, one, two, ctype, span_of(node)), span_of(node))
 
 

@@ -820,3 +820,28 @@ u64 f(u64 a, u64 b)
     u64 *p = a ? (void *)0 : &n;
     return z.a + z.b * 10 + (b ? y : x).b * 100 + n * 1000 + (u64)(w >> 64) + (u64)w + (p ? *p : 3);
 }
+
+/// what is in memory is made once
+struct sem_j1 { u64 v; };
+static inline unsigned __int128 sem_j2(u64 *n) { (*n)++; return 5; }
+static inline struct sem_j1 sem_j3(u64 *n) { *n += 100; return (struct sem_j1){ *n }; }
+u64 f(u64 a, u64 b)
+{
+    u64 n = 0, r;
+    unsigned __int128 x = 0, t[3] = { 1, 2, 3 }, *p = t;
+    struct sem_j1 s[2] = {};
+    r = sem_j2(&n);
+    r += sem_j2(&n) + 3;
+    r += (sem_j2(&n), sem_j2(&n)) + ({ n++; sem_j2(&n); });
+    r += (u64)(x = sem_j2(&n));
+    r += (u64)(x += n++);
+    r += (u64)*p++ + (u64)(sem_j2(&n) + n);
+    if (sem_j2(&n) > 3 && sem_j2(&n))
+        r += 1000;
+    !sem_j2(&n);
+    sem_j2(&n);
+    a ? sem_j3(&n) : sem_j3(&n);
+    s[n++ & 1] = sem_j3(&n);
+    r += sem_j3(&n).v + (sem_j3(&n), s[1]).v + (s[0] = sem_j3(&n)).v + ({ sem_j3(&n); }).v;
+    return r * 10000 + n + (p - t) + (u64)-sem_j2(&n) + (u64)(sem_j2(&n) << 3);
+}
