@@ -35,9 +35,10 @@ def main(argv: list[str]) -> int:
     cases = _harvested(folder) if folder else _own()
     wanted = _option(argv, "--filter", "")
     rows = []
+    chosen = [(name, texts) for name, texts in cases.items() if wanted in name][: 3 if SMALL else None]
     with tempfile.TemporaryDirectory() as work:
         bcc = Peer(root, work) if root else None
-        for name, texts in [(name, texts) for name, texts in cases.items() if wanted in name][: 3 if SMALL else None]:
+        for name, texts in chosen:
             row = _row(name, texts, bcc, work, runs)
             if row is not None:
                 rows.append(row)
@@ -114,14 +115,13 @@ class Row:
 
 
 def _row(name: str, texts: list[Case], bcc: Peer | None, work: str, runs: int) -> Row | None:
-    case, why = _chosen(texts)
-    if case is None:
-        print(f"{name}: left out: {why}")
-        return None
-    text = json.dumps({key: case[key] for key in ("text", "cflags", "types", "only_compiled")})
     plain = "".join(char if char.isalnum() else "_" for char in name)
     path = Path(work, f"{plain}.json")
-    path.write_text(text)
+    why = _choose(texts, path)
+    if why:
+        print(f"{name}: left out: {why}")
+        return None
+    text = path.read_text()
     ours = [sys.executable, "-m", "probee", "bcc", str(ROOT / "benchmarks" / "bcc_load.py"), str(path)]
     row = Row(name)
     commands = {"cold": ours, "cached": ours, **({"bcc": bcc.command(plain, text)} if bcc is not None else {})}
@@ -137,15 +137,28 @@ def _row(name: str, texts: list[Case], bcc: Peer | None, work: str, runs: int) -
                 break
             samples.append(sample)
             row.sizes[which] = said["sizes"]
-            if said["refused"]:
+            if said["refused"] and not samples[1:]:
                 print(f"{name}: {which}: not loaded: {said['refused']}")
         if samples:
             row.samples[which] = measure.median_sample(samples)
     return row
 
 
-def _chosen(texts: list[Case]) -> tuple[Case | None, str]:
-    """Return the first text that compiles here, with its functions and their types, or why there is none."""
+def _choose(texts: list[Case], path: Path) -> str:
+    """Write the first text that compiles here into a file; return why there is none.
+
+    That is done by a process of its own: this one must stay small (measure.py).
+    """
+    child = os.fork()
+    if not child:
+        case, why = _first_that_compiles(texts)
+        path.write_text(json.dumps(case) if case is not None else why)
+        os._exit(case is None)
+    _, status = os.waitpid(child, 0)
+    return path.read_text() if status else ""
+
+
+def _first_that_compiles(texts: list[Case]) -> tuple[Case | None, str]:
     from probee.compiler.compile import compile_c
     from probee.errors import ProbeeError
     from probee.kernel.target import LiveTarget
@@ -158,7 +171,8 @@ def _chosen(texts: list[Case]) -> tuple[Case | None, str]:
             why = why or str(error)
             continue
         types = {program.name: program.type for program in spec.programs}
-        return {**case, "types": types, "only_compiled": [n for n, type in types.items() if type not in LOADABLE]}, ""
+        only = [name for name, type in types.items() if type not in LOADABLE]
+        return {"text": case["text"], "cflags": case["cflags"], "types": types, "only_compiled": only}, ""
     return None, why
 
 

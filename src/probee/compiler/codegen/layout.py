@@ -18,6 +18,7 @@ _INVERTED = {
     o.JSGT: o.JSLE, o.JSLE: o.JSGT, o.JSGE: o.JSLT, o.JSLT: o.JSGE,
 }  # fmt: skip
 _MERGED_LENGTH = 4
+_END_LENGTH = 2  # instructions of an end that is copied rather than jumped to
 
 
 def thread(function: MachineFunction) -> None:
@@ -49,16 +50,25 @@ def merge_ends(function: MachineFunction) -> None:
     same: dict[MachineBlock, MachineBlock] = {}
     for block in function.blocks[1:]:
         if block.next is None and len(block.insns) <= _MERGED_LENGTH:
-            key = tuple((i.op, i.dst, i.src, i.off, i.imm, i.ref, i.slot) for i in block.insns)
-            kept = first.setdefault(key, block)
+            kept = first.setdefault(_key(block.insns), block)
             if kept is not block:
                 same[block] = kept
+    for block in function.blocks:  # longer ones go on to a short one that they end with
+        if block.next is None and len(block.insns) > _END_LENGTH:
+            end = first.get(_key(block.insns[-_END_LENGTH:]))
+            if end is not None and end is not block:
+                del block.insns[-_END_LENGTH:]
+                block.next = end
     for block in function.blocks if same else ():
         if block.next is not None:
             block.next = same.get(block.next, block.next)
         last = block.insns[-1] if block.insns else None
         if last is not None and last.target is not None:
             last.target = same.get(last.target, last.target)
+
+
+def _key(insns: list[MachineInsn]) -> tuple[object, ...]:
+    return tuple((i.op, i.dst, i.src, i.off, i.imm, i.ref, i.slot) for i in insns)
 
 
 def _through(block: MachineBlock) -> MachineBlock:
@@ -86,6 +96,7 @@ _LONGEST_TEST = 2  # instructions that are repeated at a loop's end
 def finish(function: MachineFunction) -> list[MachineInsn]:
     """Return the function's instructions with `off` of every jump filled in, in slots."""
     _move_ends(function)
+    _gather_ends(function)
     _test_at_end(function)
     _copy_exits(function)
     blocks = function.blocks
@@ -121,6 +132,23 @@ def _move_ends(function: MachineFunction) -> None:
     for block in dict.fromkeys(moved):
         blocks.remove(block)
         blocks.append(block)
+
+
+def _gather_ends(function: MachineFunction) -> None:
+    """Put a short end behind the last block that goes on to it, where what comes before it can be turned around."""
+    blocks = function.blocks
+    for end in [block for block in blocks[1:] if _is_end(block)]:
+        at = blocks.index(end)
+        before, following = blocks[at - 1], blocks[at + 1] if at + 1 < len(blocks) else None
+        last = before.insns[-1] if before.insns else None
+        if before.next is end and not (
+            last is not None and following is not None and last.target is following and last.op & 0xF0 in _INVERTED
+        ):
+            continue
+        users = [block for block in blocks if block.next is end and (not block.insns or block.insns[-1].target is None)]
+        if users:
+            blocks.remove(end)
+            blocks.insert(blocks.index(users[-1]) + 1, end)
 
 
 def _test_at_end(function: MachineFunction) -> None:
@@ -179,4 +207,4 @@ def _invert(insn: MachineInsn) -> bool:
 
 def _is_end(block: MachineBlock) -> bool:
     """Return whether a copy of the block is as short as a jump to it, or one longer."""
-    return block.next is None and len(block.insns) <= 2
+    return block.next is None and len(block.insns) <= _END_LENGTH

@@ -9,7 +9,7 @@ import pytest
 from probee.compiler.codegen.generate import generate_object
 from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
-from probee.compiler.ir.type import I8, I16, I32, I64, Type, pointer
+from probee.compiler.ir.type import I8, I16, I32, I64, VOID, Type, pointer
 from probee.compiler.ir.unit import FieldAccess, Function, Program, Unit, Value
 from probee.compiler.ir.verify import verify
 from probee.errors import CompileError, ProbeeError
@@ -41,10 +41,13 @@ def listing(unit: Unit) -> list[str]:
 def code(write: Callable[[Builder], Value | None], **options: frozenset[str]) -> list[str]:
     """Return the instructions of a function that returns what `write` makes, without the map's address in front."""
     b, unit = builder(**options)
-    result = write(b)
-    if not b.terminated:
-        b.return_(result)
+    _return(b, write(b))
     return listing(unit)
+
+
+def _return(b: Builder, result: Value | None) -> None:
+    if not b.terminated:
+        b.return_(result if result is not None and result.type is not VOID else None)
 
 
 def data(b: Builder, type: Type, offset: int = 0) -> Value:
@@ -165,10 +168,26 @@ CASES: dict[str, tuple[Callable[[Builder], Value | None], list[str]]] = {
 def test_selects(name: str) -> None:
     write, want = CASES[name]
     b, unit = builder()
-    result = write(b)
-    if not b.terminated:
-        b.return_(result)
+    _return(b, write(b))
     assert listing(unit) == want
+
+
+def test_ends_are_one_behind_what_falls_into_it() -> None:
+    """Two tests, each with an end of its own, and at last something stored: the ends are where the store comes to one."""
+
+    def write(b: Builder) -> None:
+        for bound in (2, 7):
+            leave, stay = b.new_block(), b.new_block()
+            b.branch(b.compare(op.UGT, data(b, I64, 8 * bound), b.const(bound)), leave, stay)
+            b.at(leave)
+            b.return_(b.const(0))
+            b.at(stay)
+        b.helper("ktime_get_ns")
+        b.return_(b.const(0))
+
+    got = code(write)
+    assert got.count("exit") == 1 and got[-2:] == ["r0 = 0", "exit"]
+    assert [line for line in got if "goto" in line] == ["if r2 > 2 goto +3", "if r1 > 7 goto +1"], got
 
 
 def test_version_4_extends_in_one_instruction() -> None:
