@@ -19,6 +19,7 @@ DIFFERENT = [
     "test_kernel_links.py",
     "test_kernel_programs.py",
     "test_codegen_corpus_loads.py",
+    "test_c_kinds.py",
     "test_every_kind.py",
     "test_sideband.py",
     "test_namesakes.py",

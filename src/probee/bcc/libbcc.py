@@ -76,6 +76,18 @@ class _Lib:
         found.module = ct.cast(ct.create_string_buffer(path), ct.POINTER(ct.c_char))
         return 0
 
+    def bcc_iter_attach(self, prog_fd: int, opts: object = None, opts_size: int = 0) -> int:
+        """Make a link from which iterators of a BPF_ITER function are opened; return its descriptor, or -errno."""
+        from probee.kernel.syscalls.link import iter_link
+
+        return iter_link(prog_fd)
+
+    def bcc_iter_create(self, link_fd: int) -> int:
+        """Open an iterator: reading its descriptor runs the function for each thing there is; -errno when that fails."""
+        from probee.kernel.syscalls.link import iter_create
+
+        return iter_create(link_fd)
+
     def bcc_procutils_free(self, text: object) -> None:
         """Do nothing: it is Python that frees."""
 

@@ -38,7 +38,11 @@ class Module:
         self._constants: dict[str, int] | None = None
         self._structures: Structures | None = None
         self.maps: dict[str, Map] = {}
-        self._create(device)
+        try:
+            self._create(device)
+        except BaseException:
+            self.close()
+            raise
 
     # -- maps
 

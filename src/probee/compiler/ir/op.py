@@ -58,7 +58,7 @@ COMPARE_EXCHANGE = "compare_exchange"  # (p, expected, new) attr: offset → the
 # 8. Provable: the verifier reads machine code, so no pass may split, merge, hoist or fold these
 LOAD_CONTEXT = "load_context"  #   (p context) attr: offset           → i or pointer (packet pointers from u32 fields)
 STORE_CONTEXT = "store_context"  # (p context, i) attr: offset         what may be written is the verifier's to say
-LOAD_TRUSTED = "load_trusted"  #   (p trusted) attr: offset           → i or pointer
+LOAD_TRUSTED = "load_trusted"  #   (p trusted or kernel) attr: offset → i or pointer, as far as the verifier knows p's type
 CHECK_PACKET = "check_packet"  #   (p packet, p packet_end) attr: n   → bool: n bytes from p are in the packet
 CHECK_NULL = "check_null"  #       (p nullable)                       → bool: it is not null
 NON_NULL = "non_null"  #           (p nullable)                       → the same pointer, where a check_null is known true;

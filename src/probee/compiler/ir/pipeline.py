@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from probee.compiler.ir import op
-from probee.compiler.ir.passes import dce, deadstore, initialise, number, promote, simplify, widen
+from probee.compiler.ir.passes import dce, deadstore, initialise, number, promote, recognise, simplify, widen
 from probee.compiler.ir.passes.memory import memory
 from probee.compiler.ir.passes.scratch import scratch
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
@@ -108,7 +108,9 @@ CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("deadstore", deadstore.run, False),
     ("dce", dce.run, False),
 )
-FINISHING: tuple[tuple[str, FunctionPass], ...] = (("combine", _combine), ("widen", widen.run), ("demote", _demote))
+FINISHING: tuple[tuple[str, FunctionPass], ...] = (
+    ("recognise", recognise.run), ("combine", _combine), ("widen", widen.run), ("demote", _demote),
+)  # fmt: skip
 
 
 def optimise(unit: Unit, *, after: Observer | None = None) -> Unit:

@@ -268,7 +268,7 @@ def _store_context(check: Checker, value: Value) -> None:
 
 def _load_trusted(check: Checker, value: Value) -> None:
     _args(check, value, 1)
-    _reachable(check, value, value.args[0], frozenset(("trusted",)))
+    _reachable(check, value, value.args[0], frozenset(("trusted", "kernel")))
 
 
 def _check_packet(check: Checker, value: Value) -> None:

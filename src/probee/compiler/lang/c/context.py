@@ -11,7 +11,7 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.unit import FunctionDeclaration, TranslationUnit
-from probee.compiler.lang.c.value import UNSIGNED_LONG, Operand, is_integer, is_pointer
+from probee.compiler.lang.c.value import NO_FLOATS, UNSIGNED_LONG, Operand, is_float, is_integer, is_pointer
 from probee.errors import CompileError, Unsupported
 from probee.model.ctype import CType, ForwardType, PointerType, StructType, size_of, strip
 from probee.model.spec import AttachType, ProgramType
@@ -132,7 +132,7 @@ def _parameter(
     low: Lowerer, kind: Kind, index: int, ctype: CType, span: int, inner: Value | None, registers: RegisterLayout
 ) -> Operand:
     if not (is_integer(ctype) or is_pointer(ctype)):
-        raise Unsupported(f"a parameter of type '{ctype.spelling()}' is not in a register", span)
+        raise Unsupported(NO_FLOATS if is_float(ctype) else f"a parameter of type '{ctype.spelling()}' is not in a register", span)
     if kind.arguments == "array":
         type = pointer("kernel") if is_pointer(ctype) else I64
         value = low.b.load_context(low.context, type, 8 * index)

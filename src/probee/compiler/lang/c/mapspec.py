@@ -23,6 +23,7 @@ TYPES = {
 }  # fmt: skip
 _KEYLESS = frozenset(("queue", "stack", "ringbuf"))
 _PAGE_SIZE = 4096
+_EVERYWHERE = MapType.RINGBUF  # the last type that all kernels have which can run this
 
 
 def map_spec(parsed: TranslationUnit, declaration: MapDeclaration, target: Target) -> MapSpec:
@@ -37,6 +38,8 @@ def map_spec(parsed: TranslationUnit, declaration: MapDeclaration, target: Targe
     type = TYPES[kind]
     if kind == "histogram" and declaration.key is INT:
         type = MapType.ARRAY
+    if type > _EVERYWHERE and target.has_btf and target.enumerator(f"BPF_MAP_TYPE_{kind.upper()}") is None:
+        raise CompileError(f"this kernel has no maps of type {kind}", declaration.span)
     key_size = 0 if kind in _KEYLESS else _size(parsed, declaration.key)
     value_size = 0 if kind == "ringbuf" else _size(parsed, declaration.leaf)
     entries = declaration.max_entries * (_PAGE_SIZE if kind == "ringbuf" else 1)

@@ -204,6 +204,9 @@ def test_functions_become_programs_by_their_context() -> None:
     int d(struct bpf_perf_event_data *ctx) { return 0; }
     RAW_TRACEPOINT_PROBE(sched_switch) { return 0; }
     KFUNC_PROBE(vfs_read, struct file *file) { return 0; }
+    LSM_PROBE(inode_mkdir, struct inode *dir) { return 0; }
+    BPF_ITER(task) { return 0; }
+    int iterate(struct bpf_iter__task *ctx) { return 0; }
     static int helper(void) { return 1; }
     """
     spec = compile_c(text, shared_target(), {})
@@ -215,7 +218,14 @@ def test_functions_become_programs_by_their_context() -> None:
         "d": (ProgramType.PERF_EVENT, 0, ""),
         "raw_tracepoint__sched_switch": (ProgramType.RAW_TRACEPOINT, 0, ""),
         "kfunc__vmlinux__vfs_read": (ProgramType.TRACING, AttachType.TRACE_FENTRY, "vfs_read"),
+        "lsm__inode_mkdir": (ProgramType.LSM, AttachType.LSM_MAC, "bpf_lsm_inode_mkdir"),
+        "bpf_iter__task": (ProgramType.TRACING, AttachType.TRACE_ITER, "bpf_iter_task"),
+        "iterate": (ProgramType.TRACING, AttachType.TRACE_ITER, "bpf_iter_task"),
     }
+
+
+def test_a_type_of_map_that_the_kernel_has_not_is_an_error_at_its_place() -> None:
+    assert "this kernel has no maps of type task_storage" in refused("BPF_TASK_STORAGE(s, u64); int f(void *ctx) { return 0; }")
 
 
 def test_maps_have_the_types_and_sizes_of_their_declarations() -> None:
