@@ -7,6 +7,7 @@ gets it as soon as it has attached something and then waits, so that a slow mach
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import json
 import mmap
@@ -100,6 +101,10 @@ class Bench:
     def _surroundings(self, case: Case):
         for module in case.modules if os.environ.get("LAB") else ():
             _load_last(module)
+        if case.shared:
+            with _alone(self.tests / case.shared):
+                yield ""
+            return
         if case.kind != "namespace":
             yield ""
             return
@@ -196,8 +201,19 @@ def _furnish(python: Path) -> None:
     """Put into a throw-away guest what a distribution has: file systems, devices, /usr/bin/python."""
     for module in ("ext4", "xfs", "btrfs", "f2fs", "nfs", "md_mod", "kvm_amd", "kvm_intel", "rdma_ucm", "brd"):
         subprocess.run(["modprobe", module], check=False, capture_output=True)
+    link = Path("/usr/bin/python")
+    if link.is_symlink() and not link.exists():
+        link.unlink()  # an earlier run's
     with contextlib.suppress(OSError):
-        os.symlink(python, "/usr/bin/python")
+        link.symlink_to(python)
+
+
+@contextlib.contextmanager
+def _alone(path: Path):
+    """Keep other processes that ask for the same file out of the block."""
+    with open(path, "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _load_last(module: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from command import prepare, run_command
+from tool import reason
 from upstream import Case
 
 _TIMEOUT = re.compile(r"timeout -s (\w+) (?:-k (\d+)s )?(\d+)s (.*?) > /dev/null$", re.DOTALL)
@@ -49,7 +50,7 @@ def run_method(case: Case, tests: Path, shared: Any, factor: float) -> dict[str,
     if bad := outcome.errors + outcome.failures:
         text = bad[0][1]
         sys.stderr.write(f"\n{text}")
-        return {"status": "failed", "why": text.strip().splitlines()[-1][:200]}
+        return {"status": "failed", "why": reason(text)}
     if outcome.unexpectedSuccesses or not outcome.testsRun:
         return {
             "status": "failed",

@@ -32,14 +32,24 @@ ARGUMENTS: dict[str, list[str]] = {
 class Case:
     """`suite` is a file of tests/python, or "tools"; `name` Class.method, or a tool's.
 
-    `modules` are those of the kernel that a method skips itself without.
+    `modules` are those of the kernel that a method skips itself without; `shared` is what it uses that there is one of.
     """
 
-    __slots__ = ("arguments", "kind", "modules", "name", "suite")
+    __slots__ = ("arguments", "kind", "modules", "name", "shared", "suite")
 
-    def __init__(self, suite: str, name: str, arguments: list[str], kind: str = "sudo", modules: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        suite: str,
+        name: str,
+        arguments: list[str],
+        kind: str = "sudo",
+        *,
+        modules: tuple[str, ...] = (),
+        shared: str = "",
+    ) -> None:
         self.suite = suite
         self.modules = modules
+        self.shared = shared
         self.name = name
         self.arguments = arguments
         self.kind = kind
@@ -56,8 +66,9 @@ def cases_of(checkout: Path) -> list[Case]:
     found: list[Case] = []
     for path in sorted(tests.glob("test_*.py")):
         kind, arguments = told.get(path.name, ("sudo", _own_argument(path)))
+        shared = "network" if "Simulation(" in path.read_text() else ""  # its namespaces have fixed names
         for name, node in _test_nodes(path):
-            found.append(Case(path.stem, name, arguments, kind, _modules(node)))
+            found.append(Case(path.stem, name, arguments, kind, modules=_modules(node), shared=shared))
     commands = smoke_commands(tests / f"{SMOKE}.py")
     for name in tool_names(checkout):
         found.append(Case("tools", name, ARGUMENTS.get(name, commands.get(name, []))))

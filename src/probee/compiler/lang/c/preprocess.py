@@ -99,6 +99,8 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
                 self.macros.remove(body)
                 continue
             name, equals, value = body.partition("=")
+            if name == "BPF_LICENSE":
+                raise ParseError("BPF_LICENSE is for the text, not for cflags: #define it in the program", 0)
             self.define(f"{name} {value if equals else '1'}")
 
     # -- what pcpp asks for

@@ -40,16 +40,11 @@ def lower_program(source: Source, target: Target, options: dict[str, Any]) -> Un
     for function in parsed.functions.values():
         if not function.static and not function.inline:
             _lower_function(parsed, unit, target, function, options.get("usdt") or {})
-    unit.options["license"] = license_of(parsed, options)
+    unit.options["license"] = parsed.license
     unit.types.update(map_types(parsed))
     unit.warnings = [CompileError(message, span).at(source).text("warning") if span else message
                      for message, span in parsed.warnings]  # fmt: skip
     return unit
-
-
-def license_of(parsed: TranslationUnit, options: dict[str, Any]) -> str:
-    """Return the license that a program has: bcc's macro or flag BPF_LICENSE says it, GPL otherwise."""
-    return parsed.license or "GPL"
 
 
 def _lower_function(

@@ -41,7 +41,8 @@ def _read(source: Source, target: Target, options: dict[str, Any]) -> Translatio
     kernel = Kernel(target)
     unit = TranslationUnit(source, Scope(kernel))
     unit.includes = preprocessor.included
-    unit.license = preprocessor.text_of("BPF_LICENSE")
+    if "BPF_LICENSE" in preprocessor.macros:
+        unit.license = preprocessor.text_of("BPF_LICENSE")
     unit.warnings = list(preprocessor.warnings)
 
     def is_typedef(name: str) -> bool:

@@ -95,7 +95,7 @@ class TranslationUnit:
         self.events: dict[str, CType] = {}  # the lowering's: map → type of what is submitted to it
         self.reserved: dict[int, tuple[int, int]] = {}  # the lowering's: id of a global's node → (offset, size)
         self.includes: list[str] = []
-        self.license = ""  # what the macro BPF_LICENSE says
+        self.license = "GPL"  # or what the macro BPF_LICENSE says, which may be nothing
         self.warnings: list[tuple[str, int]] = []
 
     def is_packet_header(self, struct: StructType) -> bool:

@@ -57,9 +57,14 @@ def test_empty_program_is_a_program() -> None:
 
 
 def test_license_is_what_the_program_says() -> None:
-    assert read("int x;").license == ""
+    assert read("int x;").license == "GPL"
     assert read("#define BPF_LICENSE Proprietary\nint x;").license == "Proprietary"
-    assert read("int x;", "-DBPF_LICENSE=GPL").license == "GPL"
+    assert read("int x;\n#define BPF_LICENSE \n").license == ""
+
+
+def test_license_is_not_said_by_flags() -> None:
+    with pytest.raises(CompileError, match="BPF_LICENSE is for the text, not for cflags"):
+        read("int x;", "-DBPF_LICENSE=GPL")
 
 
 def test_any_cut_of_a_program_is_refused_or_read_never_worse() -> None:
