@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from probee.compiler.ir import op
 from probee.compiler.ir.dominance import loop_headers, reverse_postorder
-from probee.compiler.ir.type import VOID
+from probee.compiler.ir.type import VOID, Type
 from probee.compiler.ir.unit import Block, Function, Unit, Value, connect, replace
 
 
@@ -84,9 +84,10 @@ def _same_arguments(target: Block, source: Block) -> bool:
 
 
 def _drop_single_phis(function: Function) -> bool:
-    """Phis of one value, or of one value and themselves."""
+    """Phis of one value, or of one value and themselves, and those that another of the block says already."""
     changes: dict[Value, Value] = {}
     for block in function.blocks:
+        alike: dict[tuple[Type | Value, ...], Value] = {}
         for phi in block.values:
             if phi.op != op.PHI:
                 break
@@ -97,6 +98,10 @@ def _drop_single_phis(function: Function) -> bool:
                     same = changes[same]
                 if same is not phi and same.type is phi.type:
                     changes[phi] = same
+                    continue
+            first = alike.setdefault((phi.type, *phi.args), phi)
+            if first is not phi:
+                changes[phi] = first
     if not changes:
         return False
     for block in function.blocks:

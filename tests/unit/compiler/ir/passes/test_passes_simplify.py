@@ -46,6 +46,17 @@ def test_both_ways_to_one_block_are_one() -> None:
     assert not d.all(op.BRANCH)
 
 
+def test_phis_that_say_the_same_are_one() -> None:
+    d = Draft(pointer("context"), I64)
+    one, two = d.const(1), d.const(2)
+    d.diamond(d.compare(op.EQ, d.param(1), 0))
+    first, second = Value(op.PHI, I64, [one, two]), Value(op.PHI, I64, [one, two])
+    d.block.values[:0] = [first, second]
+    d.return_(d.add(first, second))
+    d.run(simplify.run)
+    assert d.one(op.ADD).args == [d.one(op.PHI)] * 2
+
+
 def test_both_ways_with_different_phi_arguments_stay() -> None:
     d = Draft(pointer("context"), I64)
     one, two = d.const(1), d.const(2)
