@@ -14,7 +14,7 @@ from probee.model.ctype import ArrayType, IntType, size_of, strip
 
 
 def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
-    place = low.place(node.lvalue)
+    place = _assigned(low, node.lvalue)
     span = span_of(node)
     if isinstance(strip(place.type), ArrayType):
         raise TypeMismatch("an array cannot be assigned: copy it with __builtin_memcpy()", span)
@@ -28,6 +28,14 @@ def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
         operand = arithmetic.binary(low, node.op[:-1], old, low.operand(node.rvalue), span)
     value = convert.convert(low, operand, place.type, span_of(node.rvalue))
     return _stored(low, place, value, span)
+
+
+def _assigned(low: Lowerer, node: c_ast.Node) -> Place:
+    """Return the place that is written."""
+    named = isinstance(node, (c_ast.ID, c_ast.StructRef, c_ast.ArrayRef, c_ast.CompoundLiteral, c_ast.Compound))
+    if not named and not (isinstance(node, c_ast.UnaryOp) and node.op == "*"):
+        raise TypeMismatch("only a variable, a member, an element or what a pointer points to can be assigned", span_of(node))
+    return low.place(node)
 
 
 def _stored(low: Lowerer, place: Place, value: Operand, span: int) -> Operand:
@@ -46,6 +54,8 @@ def _assign_aggregate(low: Lowerer, place: Place, node: c_ast.Assignment) -> Non
 
         change(low, place, node.op[:-1], node.rvalue, span)
         return
+    if not place.packet_header:
+        memory.writable(low, place, span)
     store_aggregate(low, place, node.rvalue)
 
 
@@ -69,7 +79,7 @@ def store_aggregate(low: Lowerer, place: Place, value: c_ast.Node) -> None:
 
 def _assigned_place(low: Lowerer, node: c_ast.Assignment) -> Place:
     """(a = b).member"""
-    place = low.place(node.lvalue)
+    place = _assigned(low, node.lvalue)
     _assignment(low, node)
     return place
 
@@ -77,7 +87,7 @@ def _assigned_place(low: Lowerer, node: c_ast.Assignment) -> Place:
 def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
     """++x, --x, x++, x--"""
     span = span_of(node)
-    place = low.place(node.expr)
+    place = _assigned(low, node.expr)
     if is_aggregate(place.type) and isinstance(strip(place.type), IntType):
         from probee.compiler.lang.c.wide import changed
 

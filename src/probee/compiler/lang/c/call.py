@@ -10,7 +10,7 @@ from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Frame, Lowerer
 from probee.compiler.lang.c.unit import FunctionDeclaration
-from probee.compiler.lang.c.value import Operand, Place, is_aggregate
+from probee.compiler.lang.c.value import Operand, Place, is_aggregate, is_function, pointee
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
 from probee.model.ctype import VOID, CType, strip
 from probee.probes.candidate import closest
@@ -52,6 +52,14 @@ def _call(low: Lowerer, node: c_ast.FuncCall) -> Operand | None:
 def _unknown(low: Lowerer, callee: c_ast.ID) -> CompileError:
     from probee.compiler.lang.c.suggest import similar_function
 
+    symbol = low.scope.find(callee.name)
+    if symbol is not None and symbol.kind == "function":
+        return CompileError(f"'{callee.name}' is declared, but defined nowhere", span_of(callee))
+    if symbol is not None and symbol.type is not None:
+        target = pointee(symbol.type)
+        if target is not None and is_function(target):
+            return Unsupported("BPF has no calls through pointers to functions: call the function by its name", span_of(callee))
+        return TypeMismatch(f"'{callee.name}' is a '{symbol.type.spelling()}', not a function", span_of(callee))
     near = similar_function(low, callee.name)
     return UnknownName(f"there is no function '{callee.name}'", span_of(callee), did_you_mean=near)
 

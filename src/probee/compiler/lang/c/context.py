@@ -132,7 +132,8 @@ def _parameter(
     low: Lowerer, kind: Kind, index: int, ctype: CType, span: int, inner: Value | None, registers: RegisterLayout
 ) -> Operand:
     if not (is_integer(ctype) or is_pointer(ctype)):
-        raise Unsupported(NO_FLOATS if is_float(ctype) else f"a parameter of type '{ctype.spelling()}' is not in a register", span)
+        message = f"a parameter of type '{ctype.spelling()}' is not in a register"
+        raise Unsupported(NO_FLOATS if is_float(ctype) else message, span)
     if kind.arguments == "array":
         type = pointer("kernel") if is_pointer(ctype) else I64
         value = low.b.load_context(low.context, type, 8 * index)

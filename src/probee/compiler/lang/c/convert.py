@@ -11,13 +11,15 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import (
     INT,
+    NO_FLOATS,
     Operand,
     is_bool,
+    is_float,
     is_integer,
     is_pointer,
     is_signed,
 )
-from probee.errors import TypeMismatch
+from probee.errors import TypeMismatch, Unsupported
 from probee.model.ctype import VOID, CType, strip
 
 
@@ -53,6 +55,8 @@ def convert(low: Lowerer, operand: Operand, to: CType, span: int) -> Operand:
         return _to_pointer(low, operand, to)
     if strip(to) is VOID:
         return Operand(to, operand.value)
+    if is_float(to):
+        raise Unsupported(NO_FLOATS, span)
     raise TypeMismatch(f"a value of type '{operand.type.spelling()}' does not become '{to.spelling()}'", span)
 
 

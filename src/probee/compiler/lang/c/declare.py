@@ -95,6 +95,9 @@ def parameters_of(node: c_ast.FuncDecl, scope: Scope) -> tuple[tuple[str, CType,
         ctype = decay(type_of(parameter.type, scope))
         if isinstance(strip(ctype), VoidType) and not parameter.name:
             continue
+        if isinstance(strip(ctype), VoidType):
+            message = f"parameter {parameter.name!r} is void: did you mean a pointer, void *{parameter.name}?"
+            raise TypeMismatch(message, span_of(parameter))
         found.append((parameter.name or "", ctype, span_of(parameter) or span_of(node)))
     return tuple(found)
 

@@ -147,7 +147,7 @@ MAPS: dict[str, dict[int, Form]] = {
 
 # macro → (kind of probe, parts of the target that come before its arguments, prefix of the function's name, type of its
 # context or "" when it has the target's, name of the context)
-_PROBES = {
+PROBES = {
     "TRACEPOINT_PROBE": ("tracepoint", 2, "tracepoint__", "struct NAME *", "args"),
     "RAW_TRACEPOINT_PROBE": ("raw_tracepoint", 1, "raw_tracepoint__", "struct bpf_raw_tracepoint_args *", "ctx"),
     "BPF_ITER": ("iter", 1, "bpf_iter__", "struct NAME *", "ctx"),
@@ -169,7 +169,7 @@ def expand_dialect(words: list[Word]) -> list[Word]:
     while at < len(words):
         word = words[at]
         kind = word.type
-        if kind == "ID" and depth == 0 and (word.value in MAPS or word.value in _PROBES) and _is_call(words, at):
+        if kind == "ID" and depth == 0 and (word.value in MAPS or word.value in PROBES) and _is_call(words, at):
             end = closing(words, at + 1)
             arguments = _arguments(words[at + 2 : end])
             if word.value in MAPS:
@@ -279,7 +279,7 @@ def _single_name(macro: Word, words: list[Word], what: str) -> Word:
 
 
 def _probe(macro: Word, arguments: list[list[Word]]) -> list[Word]:
-    kind, parts, prefix, context, context_name = _PROBES[macro.value]
+    kind, parts, prefix, context, context_name = PROBES[macro.value]
     takes_more = macro.value in _WITH_ARGUMENTS
     if len(arguments) < parts or (len(arguments) > parts and not takes_more):
         plural = "" if parts == 1 else "s"

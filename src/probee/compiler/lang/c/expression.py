@@ -15,6 +15,7 @@ from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
 from probee.compiler.lang.c.value import (
     CHAR,
+    NO_FLOATS,
     UNSIGNED_LONG,
     Operand,
     Place,
@@ -77,7 +78,7 @@ def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:
     if node.type in ("float", "double", "long double"):
         text = node.value.rstrip("fFlL")
         if float(text) != int(float(text)):
-            raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
+            raise Unsupported(NO_FLOATS, span_of(node))
         return Operand(UNSIGNED_LONG, low.b.const(int(float(text))))
     found = evaluate_typed(node, low.scope)
     if found is None:
@@ -240,7 +241,7 @@ def _binary(low: Lowerer, node: c_ast.BinaryOp) -> Operand | None:
 def _cast(low: Lowerer, node: c_ast.Cast) -> Operand | None:
     ctype = low.scope.type_of(node.to_type)
     if isinstance(strip(ctype), FloatType):
-        raise Unsupported("BPF programs have no floating-point numbers", span_of(node))
+        raise Unsupported(NO_FLOATS, span_of(node))
     if is_wide(ctype):
         return low.in_memory(node, _cast_place(low, node))
     operand = low.value(node.expr)

@@ -77,6 +77,8 @@ def _initialise_scalar(low: Lowerer, place: Place, initialiser: c_ast.InitList) 
     exprs = initialiser.exprs or []
     if len(exprs) > 1:
         raise CompileError("a scalar takes one value", span_of(exprs[1]))
+    if exprs and isinstance(exprs[0], c_ast.NamedInitializer):
+        raise TypeMismatch(f"'{place.type.spelling()}' has no members", span_of(exprs[0].name[0]) or span_of(initialiser))
     if exprs:
         initialise(low, place, exprs[0])
         return
@@ -153,7 +155,7 @@ class _Filler:
                     raise no_such_member(bare, name.name, span_of(name))
                 place = self._member(place, bare, path)
             else:
-                place = self._element(place, bare, _index(self.low, name))
+                place = self._element(place, bare, _index(self.low, name), span_of(value))
         initialise(self.low, place, value)
 
     def _array(self, place: Place, array: ArrayType, exprs: list[c_ast.Node]) -> list[c_ast.Node]:
@@ -164,11 +166,11 @@ class _Filler:
                 if isinstance(head.name[0], c_ast.ID):
                     return exprs
                 at = _index(self.low, head.name[0])
-                self._follow(self._element(place, array, at), head.name[1:], exprs.pop(0).expr)
+                self._follow(self._element(place, array, at, span_of(head.expr)), head.name[1:], exprs.pop(0).expr)
             elif at >= array.count:
                 return exprs
             else:
-                exprs = self._one(self._element(place, array, at), exprs)
+                exprs = self._one(self._element(place, array, at, span_of(head)), exprs)
             at += 1
         return exprs
 
@@ -190,9 +192,11 @@ class _Filler:
         outer = Place(struct, place.base, place.offset, variable=place.variable)
         return memory.member(self.low, outer, path)  # type: ignore[arg-type]
 
-    def _element(self, place: Place, array: CType, index: int) -> Place:
+    def _element(self, place: Place, array: CType, index: int, span: int) -> Place:
         if not isinstance(array, ArrayType):
-            raise TypeMismatch(f"'{array.spelling()}' has no elements", 0)
+            raise TypeMismatch(f"'{array.spelling()}' has no elements", span)
+        if index < 0 or (array.count and index >= array.count):
+            raise CompileError(f"index {index} is outside the array, which has {array.count} elements", span)
         return Place(array.element, place.base, place.offset + index * size_of(array.element), variable=place.variable)
 
 

@@ -81,39 +81,60 @@ def _readable(low: Lowerer, place: Place, span: int) -> Value:
 # -- atomics
 
 
-def _atomic(operation: str, *, negate: bool = False) -> Builtin:
-    """Return the builtin of an atomic read-modify-write; the old value is fetched only where somebody looks at it."""
+def _atomic(operation: str, *, negate: bool = False, after: str = "", ordered: bool = False) -> Builtin:
+    """Return the builtin of an atomic read-modify-write; the old value is fetched only where somebody looks at it.
+
+    `after` is the operation that makes the new value of the old one, where that is the result; an `ordered` one has a memory
+    order as its last argument, of which BPF has only the strictest.
+    """
 
     def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand | None:
-        n_arguments(node, arguments, node.name.name, 2)
+        n_arguments(node, arguments, node.name.name, 2 + ordered)
         unused = low.unused is node
-        target = memory.behind(low, low.operand(arguments[0]), span_of(arguments[0]))
-        size = size_of(target.type)
-        if size not in (4, 8):
-            raise TypeMismatch(f"atomics are of 4 or 8 bytes, this is '{target.type.spelling()}'", span_of(arguments[0]))
-        base = memory.writable(low, target, span_of(arguments[0]))
+        target, base = _atomic_target(low, arguments[0])
         value = convert.number(low, convert.convert(low, low.operand(arguments[1]), target.type, span_of(arguments[1])))
         if negate:
             value = low.b.sub(low.b.const(0, value.type), value)
         if unused and operation != "xchg":
             low.b.atomic(operation, base, value, target.offset)
             return None
-        return Operand(target.type, low.b.atomic(operation, base, value, target.offset, fetch=True))
+        old = low.b.atomic(operation, base, value, target.offset, fetch=True)
+        return Operand(target.type, low.b.binary(after, old, value) if after else old)
 
     return build
 
 
+def _atomic_target(low: Lowerer, node: c_ast.Node) -> tuple[Place, Value]:
+    """Return what the first argument of an atomic points to, and the pointer to write through."""
+    target = memory.behind(low, low.operand(node), span_of(node))
+    if size_of(target.type) not in (4, 8):
+        raise TypeMismatch(f"atomics are of 4 or 8 bytes, this is '{target.type.spelling()}'", span_of(node))
+    return target, memory.writable(low, target, span_of(node))
+
+
 def _compare_and_swap(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
     n_arguments(node, arguments, node.name.name, 3)
-    target = memory.behind(low, low.operand(arguments[0]), span_of(arguments[0]))
-    base = memory.writable(low, target, span_of(arguments[0]))
+    target, base = _atomic_target(low, arguments[0])
     expected, new = (
         convert.number(low, convert.convert(low, low.operand(each), target.type, span_of(each))) for each in arguments[1:]
     )
-    old = low.b.emit(op.COMPARE_EXCHANGE, expected.type, [base, expected, new], target.offset)
+    old = low.b.compare_exchange(base, expected, new, target.offset)
     if node.name.name == "__sync_bool_compare_and_swap":
         return convert.from_truth(low, low.b.compare(op.EQ, old, expected))
     return Operand(target.type, old)
+
+
+def _atomic_load(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    """__atomic_load_n(&x, order)"""
+    n_arguments(node, arguments, node.name.name, 2)
+    return memory.load(low, memory.behind(low, low.operand(arguments[0]), span_of(arguments[0])), span_of(node))
+
+
+def _atomic_store(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> None:
+    """__atomic_store_n(&x, value, order)"""
+    n_arguments(node, arguments, node.name.name, 3)
+    target = memory.behind(low, low.operand(arguments[0]), span_of(arguments[0]))
+    memory.store_into(low, target.type, target, low.operand(arguments[1]), span_of(node))
 
 
 # -- numbers
@@ -219,12 +240,18 @@ for _name in ("__builtin_memcmp", "memcmp", "__builtin_bcmp"):
     BUILTINS[_name] = _memcmp
 for _name in ("add", "or", "and", "xor"):
     BUILTINS[f"__sync_fetch_and_{_name}"] = _atomic(_name)
-    BUILTINS[f"__atomic_fetch_{_name}"] = _atomic(_name)
+    BUILTINS[f"__sync_{_name}_and_fetch"] = _atomic(_name, after=_name)
+    BUILTINS[f"__atomic_fetch_{_name}"] = _atomic(_name, ordered=True)
+    BUILTINS[f"__atomic_{_name}_fetch"] = _atomic(_name, after=_name, ordered=True)
 BUILTINS.update(
     {
         "offsetof": _offsetof, "__builtin_offsetof": _offsetof,
         "lock_xadd": _atomic("add"), "__sync_fetch_and_sub": _atomic("add", negate=True),
-        "__sync_lock_test_and_set": _atomic("xchg"),
+        "__sync_sub_and_fetch": _atomic("add", negate=True, after="add"),
+        "__atomic_fetch_sub": _atomic("add", negate=True, ordered=True),
+        "__atomic_sub_fetch": _atomic("add", negate=True, after="add", ordered=True),
+        "__sync_lock_test_and_set": _atomic("xchg"), "__atomic_exchange_n": _atomic("xchg", ordered=True),
+        "__atomic_load_n": _atomic_load, "__atomic_store_n": _atomic_store,
         "__sync_val_compare_and_swap": _compare_and_swap, "__sync_bool_compare_and_swap": _compare_and_swap,
         "__builtin_bswap16": _bswap(2), "__builtin_bswap32": _bswap(4), "__builtin_bswap64": _bswap(8),
         "__builtin_expect": _first, "__builtin_preserve_access_index": _first, "__builtin_constant_p": _constant_p,

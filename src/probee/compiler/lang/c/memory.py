@@ -12,7 +12,19 @@ from probee.compiler.ir.type import DIRECT, I64, Type, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert
 from probee.compiler.lang.c.lower import Lowerer
-from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate, is_integer, is_pointer, is_signed, pointee
+from probee.compiler.lang.c.provenance import root
+from probee.compiler.lang.c.value import (
+    INT,
+    NO_FLOATS,
+    Operand,
+    Place,
+    is_aggregate,
+    is_float,
+    is_integer,
+    is_pointer,
+    is_signed,
+    pointee,
+)
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import ArrayType, CType, FunctionType, Member, PointerType, StructType, size_of, strip
 
@@ -28,6 +40,8 @@ def load(low: Lowerer, place: Place, span: int) -> Operand:
         return Operand(PointerType(bare.element), address(low, place, span))
     if isinstance(bare, FunctionType):
         raise Unsupported("pointers to functions are not supported: BPF programs cannot call through them", span)
+    if is_float(bare):
+        raise Unsupported(NO_FLOATS, span)
     if is_aggregate(bare) or not (is_integer(bare) or is_pointer(bare)):
         raise TypeMismatch(f"a value of type '{place.type.spelling()}' cannot be computed with", span)
     if place.packet_header:
@@ -49,6 +63,9 @@ def _load_tracked(low: Lowerer, place: Place, span: int) -> Operand:
     if space == "context":
         return Operand(place.type, low.context)
     value = _load(low, place, low.pointer_type(place.variable, place.offset), place.offset, span)
+    mixed = low.provenance.mixed.get((place.variable.key, place.offset))
+    if mixed is not None:
+        low.mixed[value] = mixed
     target = low.provenance.target(place.variable, place.offset)
     if target is not None:
         low.targets[value] = target
@@ -133,6 +150,10 @@ def writable(low: Lowerer, place: Place, span: int) -> Value:
     base = reachable(low, place, span)
     if base.type.space in DIRECT or base.type.space == "context":
         return base
+    mixed = low.mixed.get(root(base)[0])
+    if mixed is not None:
+        hint = "Write in each of the two places."
+        raise CompileError(f"this pointer points to {mixed[0]} here and to {mixed[1]} there: it only reads", span, hint=hint)
     what = {"kernel": "kernel memory", "user": "user memory", "trusted": "a kernel object"}.get(base.type.space, "this memory")
     raise CompileError(f"{what} cannot be written by a BPF program; a map's value, the stack and the packet can", span)
 

@@ -25,7 +25,7 @@ def explain(
     """Return the error for the word at index `at`; `wanted` is the kind that should stand there, "" when several might."""
     unbalanced = _unbalanced(words, text)
     here = words[at] if at < len(words) else None
-    known = _unended_declaration(words[: at + 1]) or _unknown_type(words, at, is_type)
+    known = _unended_declaration(words[: at + 1]) or _unknown_macro(words, at) or _unknown_type(words, at, is_type)
     if known is not None:
         return known
     if here is None:
@@ -33,25 +33,90 @@ def explain(
     before = words[at - 1] if at else None
     if unbalanced is not None and (here.type in _PAIRS.values() or here.span == unbalanced.span or here.type == "LBRACE"):
         return unbalanced
-    if here.type == "ELSE":
+    if here.type == "ELSE" and (wanted != "SEMI" or before is None or before.type in ("SEMI", "LBRACE", "RBRACE", "ELSE")):
         return ParseError("this 'else' has no 'if' before it", here.span)
     if wanted and before is not None:
         return _missing(words, at, wanted)
     return _by_message(words, at, message, coord)
 
 
+def _unknown_macro(words: list[Word], at: int) -> UnknownName | None:
+    """Return the error for a call outside of all functions: of a macro like BPF_HASH that nobody knows."""
+    start = max((index + 1 for index in range(at) if words[index].type in ("SEMI", "RBRACE")), default=0)
+    if start >= min(at, len(words) - 1) or [word.type for word in words[start : start + 2]] != ["ID", "LPAREN"]:
+        return None
+    if _depth(words, start):
+        return None
+    name = words[start].value
+    if not name.isupper():
+        return None
+    return UnknownName(f"there is no macro {name!r}", words[start].span, did_you_mean=partial(_similar_macro, name))
+
+
+def _similar_macro(name: str) -> str:
+    from probee.compiler.lang.c.dialect import MAPS, PROBES
+    from probee.probes.candidate import closest
+
+    return ", ".join(closest(name, (*MAPS, *PROBES), 2))
+
+
 def _missing(words: list[Word], at: int, wanted: str) -> ParseError:
     """Return the error for a word at `at` where another kind should be."""
     here, before = words[at], words[at - 1]
     if wanted == "SEMI":
+        known = _with_another_type(words, at) or _for_with_commas(words, at)
+        if known is not None:
+            return known
+        if before.type == "RPAREN" and here.type in _STATEMENTS and _depth(words, at) == 0:
+            return ParseError(f"missing '{{' before {_quoted(here)}", here.span)
         if here.type in ("RPAREN", "RBRACKET"):
             return ParseError(f"missing ';' before {_quoted(here)}", here.span)
         return ParseError(f"missing ';' after {_quoted(before)}", _end_of(before))
     if wanted == "RPAREN" and _is_in_call(words, at):
         return ParseError(f"missing ',' or ')' before {_quoted(here)}", here.span)
+    if wanted == "RBRACE" and _is_in_enum(words, at):
+        return ParseError(f"missing ',' or '}}' before {_quoted(here)}", here.span)
     if wanted in ("RPAREN", "RBRACKET", "LPAREN", "COLON", "LBRACE", "RBRACE"):
         return ParseError(f"missing {_SHOWN[wanted]} before {_quoted(here)}", here.span)
     return ParseError(f"expected {_SHOWN.get(wanted, wanted.lower())}, not {_quoted(here)}", here.span)
+
+
+_STATEMENTS = {"RETURN", "IF", "FOR", "WHILE", "DO", "SWITCH", "GOTO", "BREAK", "CONTINUE"}
+_WORDS_OF_TYPES = {"INT", "CHAR", "LONG", "SHORT", "SIGNED", "UNSIGNED", "VOID", "_BOOL", "__INT128", "FLOAT", "DOUBLE"}
+
+
+def _depth(words: list[Word], at: int) -> int:
+    """Return how many braces are open before `at`."""
+    return sum((word.type == "LBRACE") - (word.type == "RBRACE") for word in words[:at])
+
+
+def _with_another_type(words: list[Word], at: int) -> ParseError | None:
+    """Return the error for `unsigned u64 x`: the name of a type was taken for that of the variable."""
+    name, before = words[at - 1], words[at - 2] if at > 1 else None
+    if before is None or before.type not in _WORDS_OF_TYPES or name.type not in ("ID", "TYPEID") or words[at].type != "ID":
+        return None
+    from probee.compiler.lang.c.basic import is_typedef
+
+    if not is_typedef(name.value):
+        return None
+    message = f"'{before.value} {name.value}' is no type: {_quoted(name)} is one by itself"
+    return ParseError(message, _pair(before, name))
+
+
+def _for_with_commas(words: list[Word], at: int) -> ParseError | None:
+    """Return the error for `for (i = 0, i < 3, i++)`."""
+    depth = 0
+    for index in range(at - 1, 0, -1):
+        kind = words[index].type
+        if kind in ("SEMI", "LBRACE", "RBRACE"):
+            return None
+        depth += (kind == "RPAREN") - (kind == "LPAREN")
+        if depth < 0:
+            commas = [word for word in words[index:at] if word.type == "COMMA"]
+            if words[index - 1].type != "FOR" or not commas:
+                return None
+            return ParseError("the three parts of a 'for' are separated by ';', not by ','", commas[-1].span)
+    return None
 
 
 def _is_in_call(words: list[Word], at: int) -> bool:
@@ -97,6 +162,8 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
     here = words[at]
     before = words[at - 1] if at else None
     if message == "Invalid expression" or message.startswith("before"):
+        if message.startswith("before") and here.type == "SEMI" and before is not None and before.value == "typedef":
+            return ParseError("a typedef needs a type and the name that it gets", here.span)
         if message == "Invalid expression" and before is not None:
             here, before = (before, words[at - 2] if at > 1 else None) if _raised_after(coord, before) else (here, before)
         if here.type == "RPAREN" and before is not None and before.type == "LPAREN":
@@ -109,6 +176,9 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
     span = _coord_span(coord) or here.span
     if message in ("Invalid function definition", "Invalid declaration"):
         return _no_declaration(words, at, span)
+    if message == "Invalid specifier list":
+        first = words[at - 1] if at and words[at - 1].type in _NAMES else here
+        return ParseError(f"the member {_quoted(first)} has no type" if first.type in _NAMES else "expected a type", first.span)
     if message == "Invalid struct reference":
         return ParseError("expected the name of a member", span)
     if message == "Invalid struct/union declaration":
@@ -125,7 +195,12 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
     return ParseError(message[:1].lower() + message[1:], span)
 
 
+_NAMES = ("ID", "TYPEID")
+
+
 def _no_declaration(words: list[Word], at: int, span: int) -> ParseError:
+    if words[at].type == "SEMI" and at and any(word.type == "TYPEDEF" for word in words[max(at - 3, 0) : at]):
+        return ParseError("a typedef needs a type and the name that it gets", words[at - 1].span)
     name = next((word for word in words[: at + 1] if word.span == span), None)
     if name is not None and name.type == "ID":
         return ParseError(f"the declaration of {_quoted(name)} has no type", span)
@@ -143,7 +218,7 @@ def _coord_span(coord: object) -> int:
 
 def _quoted(word: Word) -> str:
     text = word.value if len(word.value) <= 40 else f"{word.value[:37]}..."
-    return f"'{text}'"
+    return text if text[:1] in "'\"" else f"'{text}'"
 
 
 def _end_of(word: Word) -> int:
@@ -198,7 +273,7 @@ def _unknown_type(words: list[Word], at: int, is_type: Callable[[str], bool]) ->
         if word.type != "ID" or is_type(word.value):
             continue
         before = words[index - 1].type if index else "SEMI"
-        if before not in _BEFORE_A_DECLARATION:
+        if before not in _BEFORE_A_DECLARATION or _is_in_enum(words, index):
             continue
         after = index + 1
         while after < len(words) and words[after].type == "TIMES":
@@ -207,6 +282,16 @@ def _unknown_type(words: list[Word], at: int, is_type: Callable[[str], bool]) ->
             name = word.value
             return UnknownName(f"there is no type named {name!r}", word.span, did_you_mean=partial(_similar, name))
     return None
+
+
+def _is_in_enum(words: list[Word], at: int) -> bool:
+    """Return whether the innermost open brace before `at` is that of an enum."""
+    depth = 0
+    for index in range(at - 1, 0, -1):
+        depth += (words[index].type == "RBRACE") - (words[index].type == "LBRACE")
+        if depth < 0:
+            return "ENUM" in (words[index - 1].type, words[index - 2].type)
+    return False
 
 
 def _similar(name: str) -> str:

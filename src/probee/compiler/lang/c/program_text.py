@@ -8,7 +8,7 @@ from pycparser import c_ast
 
 from probee.compiler.lang.c import basic
 from probee.compiler.lang.c.attribute import attach_attributes
-from probee.compiler.lang.c.constant import evaluate, span_of
+from probee.compiler.lang.c.constant import compatible, evaluate, span_of
 from probee.compiler.lang.c.declare import attributes_of, check_assertion, declare_typedef, is_variadic, parameters_of, type_of
 from probee.compiler.lang.c.dialect import MapMacro, expand_dialect
 from probee.compiler.lang.c.parse import Parser
@@ -145,6 +145,10 @@ def _declare_once(name: str, symbol: Symbol, scope: Scope) -> None:
     before = scope.symbols.get(name)
     if before is not None and (before.kind != symbol.kind or before.kind in ("map", "typedef", "enumerator")):
         raise TypeMismatch(f"{name!r} is declared twice, as {_a(before.kind)} and as {_a(symbol.kind)}", symbol.span)
+    earlier, now = before.type if before is not None and before.kind == "variable" else None, symbol.type
+    if earlier is not None and now is not None and not compatible(earlier, now):
+        types = f"'{earlier.spelling()}' and as '{now.spelling()}'"
+        raise TypeMismatch(f"{name!r} is declared twice, as {types}", symbol.span)
     scope.declare(name, symbol)
 
 
@@ -188,6 +192,8 @@ def _declare_map(node: c_ast.Decl, macro: MapMacro, unit: TranslationUnit) -> No
     if before is not None:
         message = f"map {name!r} is declared twice" if before.kind == "map" else f"{name!r} is {_a(before.kind)} already"
         raise TypeMismatch(message, span, hint=_first_at(unit, before.span))
+    if not isinstance(node.type, c_ast.TypeDecl) or node.init is not None or not isinstance(node.type.type, c_ast.Struct):
+        raise ParseError(f"missing ';' after the {macro.macro}(...) of {name!r}", macro.span)
     parts = {member.name: member for member in node.type.type.decls}
     key, leaf = (_type_in_map(parts.get(part), part, name, unit) for part in ("key", "leaf"))
     entries, flags = (_number_in_map(parts[part], part, name, scope) for part in ("entries", "flags"))

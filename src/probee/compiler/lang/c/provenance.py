@@ -27,13 +27,14 @@ Location = tuple[object, int]  # (key of a variable, offset)
 class Provenance:
     """What is known of a unit's variables; one for all attempts at a program."""
 
-    __slots__ = ("_known", "_read", "_relied", "_targets", "changed", "escaped")
+    __slots__ = ("_known", "_read", "_relied", "_targets", "changed", "escaped", "mixed")
 
     def __init__(self) -> None:
         self._known: dict[Location, str] = {}
         self._read: set[Location] = set()
         self._targets: dict[Location, Location | None] = {}  # None: several
         self._relied: set[Location] = set()  # whose target was asked for
+        self.mixed: dict[Location, tuple[str, str]] = {}  # what pointers that point to two kinds of memory do point to
         self.escaped: set[object] = set()  # keys of variables that are written through pointers nobody follows
         self.changed = False
 
@@ -53,6 +54,8 @@ class Provenance:
         old = self._known.get(location)
         new = join(old, space, span)
         if new != old:
+            if old is not None and ANYWHERE not in (old, space):
+                self.mixed[location] = (_named(old), _named(space))
             self._known[location] = new
             self.changed = self.changed or location in self._read
         return new

@@ -13,7 +13,7 @@ from probee.compiler.lang.c.constant import evaluate, promote, span_of
 from probee.compiler.lang.c.declare import check_assertion
 from probee.compiler.lang.c.initialise import complete_array, initialise
 from probee.compiler.lang.c.lower import STATEMENTS, Loop, Lowerer
-from probee.compiler.lang.c.value import Place, is_aggregate, is_float, is_function
+from probee.compiler.lang.c.value import NO_FLOATS, Place, is_aggregate, is_float, is_function
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import VOID, ForwardType, FunctionType, size_of, strip
 
@@ -54,7 +54,7 @@ def _declaration(low: Lowerer, node: c_ast.Decl) -> None:
     if node.name in low.scope.symbols:
         raise TypeMismatch(f"'{node.name}' is declared twice in this block", span_of(node))
     if is_float(bare):
-        raise Unsupported("BPF programs have no floating-point numbers", span_of(node.type) or span_of(node))
+        raise Unsupported(NO_FLOATS, span_of(node.type) or span_of(node))
     if isinstance(bare, ForwardType):
         from probee.compiler.lang.c.complaint import unknown_tag
 
@@ -193,6 +193,8 @@ def _goto(low: Lowerer, node: c_ast.Goto) -> None:
 
 def _label(low: Lowerer, node: c_ast.Label) -> None:
     block = _label_block(low, node.name)
+    if (low.frame.path, node.name) in low.labels_met:
+        raise CompileError(f"there is a label '{node.name}' already", span_of(node))
     low.labels_met.add((low.frame.path, node.name))
     if not low.b.terminated:
         low.b.jump(block)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from probee.compiler.lang.c.lower import Lowerer
 from probee.model.ctype import StructType, strip
 from probee.model.helper import helper_names
@@ -15,8 +17,7 @@ def similar(low: Lowerer, name: str) -> str:
         from probee.compiler.lang.c._tables.constant import CONSTANTS
 
         known += CONSTANTS
-    near = closest(name, known, 1)
-    return near[0] if near else ""
+    return _closest(name, known)
 
 
 def similar_function(low: Lowerer, name: str) -> str:
@@ -24,13 +25,17 @@ def similar_function(low: Lowerer, name: str) -> str:
     from probee.compiler.lang.c.call import BUILTINS
 
     names = [*low.source.functions, *BUILTINS, *(f"bpf_{helper}" for helper in helper_names())]
-    near = closest(name, names, 1)
-    return near[0] if near else ""
+    return _closest(name, names)
 
 
 def similar_member(struct: StructType, name: str) -> str:
     """Return a member of a struct, anonymous ones' included, that is close to an unknown one."""
-    near = closest(name, _names(struct), 1)
+    return _closest(name, _names(struct))
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    """Return the name that is closest; to one of a letter or two, all short ones would be."""
+    near = closest(name, (other for other in known if len(other) > 2), 1) if len(name) > 2 else ()
     return near[0] if near else ""
 
 

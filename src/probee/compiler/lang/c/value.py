@@ -13,10 +13,12 @@ from probee.compiler.lang.c.basic import UNSIGNED_INT as UNSIGNED
 from probee.model.ctype import ArrayType, CType, EnumType, FloatType, FunctionType, IntType, PointerType, StructType, strip
 
 __all__ = [
-    "CHAR", "INT", "LONG", "LONG_LONG", "UNSIGNED", "UNSIGNED_LONG", "UNSIGNED_LONG_LONG", "Operand", "Place", "Variable",
-    "is_aggregate", "is_bool", "is_float", "is_function", "is_integer", "is_pointer", "is_scalar", "is_signed", "is_wide",
-    "pointee",
+    "CHAR", "INT", "LONG", "LONG_LONG", "NO_FLOATS", "UNSIGNED", "UNSIGNED_LONG", "UNSIGNED_LONG_LONG", "Operand", "Place",
+    "Variable", "is_aggregate", "is_bool", "is_float", "is_function", "is_integer", "is_pointer", "is_scalar", "is_signed",
+    "is_wide", "pointee",
 ]  # fmt: skip
+
+NO_FLOATS = "BPF programs have no floating-point numbers"
 
 
 class Operand:

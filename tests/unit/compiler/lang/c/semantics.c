@@ -845,3 +845,16 @@ u64 f(u64 a, u64 b)
     r += sem_j3(&n).v + (sem_j3(&n), s[1]).v + (s[0] = sem_j3(&n)).v + ({ sem_j3(&n); }).v;
     return r * 10000 + n + (p - t) + (u64)-sem_j2(&n) + (u64)(sem_j2(&n) << 3);
 }
+
+/// atomics of all kinds
+u64 f(u64 a, u64 b)
+{
+    u64 x = a, r;
+    u32 y = b;
+    r = __sync_add_and_fetch(&x, 3) + __sync_sub_and_fetch(&y, 2);
+    r = r * 3 + __sync_or_and_fetch(&x, 8) + __sync_and_and_fetch(&y, 0xffff) + __sync_fetch_and_sub(&x, b);
+    r = r * 3 + __atomic_fetch_add(&x, 5, __ATOMIC_SEQ_CST) + __atomic_add_fetch(&y, -1, 0);
+    r += __atomic_load_n(&x, 0) + __atomic_exchange_n(&y, 7, 5) + __sync_xor_and_fetch(&y, 3);
+    __atomic_store_n(&y, r, 0);
+    return r + x + y;
+}

@@ -276,10 +276,25 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("break;", "break", "break outside of a loop or switch"),
         ("f(ctx, 0); return 0;", "f(ctx", "'f' is a program: it cannot be called"),
         ("return task + task;", "task + ", "two pointers cannot be added"),
-    ],
+        ("u64 x = ctx->ax * 1.5; return x;", "1.5", "BPF programs have no floating-point numbers"),
+        ("struct { u32 a; float b; } x = {}; return x.b > 1;", "x.b > 1", "BPF programs have no floating-point numbers"),
+        ("struct { u32 a; float b; } x = {}; x.b = 1; return 0;", "1; ret", "BPF programs have no floating-point numbers"),
+        ("5 = 3; return 0;", "5", "can be assigned"),
+        ("task + 1 = task; return 0;", "task + 1", "can be assigned"),
+        ("*task = *task; return 0;", "task = *", "kernel memory cannot be written by a BPF program"),
+        ("x: x: return 0;", "x: return", "there is a label 'x' already"),
+        ("int x = { .b = 1 }; return 0;", "b = 1", "'int' has no members"),
+        ("int x[2] = { [5] = 1 }; return 0;", "1 };", "index 5 is outside the array, which has 2 elements"),
+        ("int (*p)(int); return p(1);", "p(1)", "no calls through pointers to functions"),
+        ("return task(1);", "task(1)", "'task' is a 'struct task_struct *', not a function"),
+        (
+            "int k = 0; u64 a = 1, *p = &a; if (k) p = t.lookup(&k); *p = 2; return 0;", "p = 2",
+            "points to the stack here and to a map's value there",
+        ),
+        ],
 )
 def test_a_mistake_is_shown_in_its_place(body: str, at: str, message: str) -> None:
-    head = "int f(struct pt_regs *ctx, struct task_struct *task) { "
+    head = "BPF_ARRAY(t, u64, 1); int f(struct pt_regs *ctx, struct task_struct *task) { "
     report = refused(f"{head}{body} }}")
     assert message in report
     column = int(report.split(":")[2].partition("-")[0])

@@ -43,6 +43,18 @@ F = "int f(void *ctx) "
         ("typedef int foo; int foo;", "'foo' is the name of a type and of something else", "foo"),
         ("int f(struct pt_regs *ctx, struct file *) { return 0; }", "parameter 2 of 'f' has no name", "struct"),
         ("u64 counter\n" + F + "{ return 0; }", "missing ';' after 'counter'", "r"),
+        ("unsigned u64 x;", "'unsigned u64' is no type: 'u64' is one by itself", "unsigned u64"),
+        (F + "{ long u32 x = 1; return x; }", "'long u32' is no type", "long u32"),
+        ("typedef u32;", "a typedef needs a type and the name that it gets", "u32"),
+        ("struct s { a; };", "the member 'a' has no type", "a"),
+        ("enum e { A B };", "missing ',' or '}' before 'B'", "B"),
+        ("int f(struct pt_regs *ctx) return 0;", "missing '{' before 'return'", "return"),
+        (F + "{ if (ctx) return 0 else return 1; }", "missing ';' after '0'", "0"),
+        (F + "{ if (ctx) ; else else return 1; }", "this 'else' has no 'if' before it", "else"),
+        (F + "{ for (int i = 0, i < 3, i++) { } }", "the three parts of a 'for' are separated by ';'", ","),
+        ("print('x')", "expected a name, not 'x'", "'x'"),
+        ("BPF_HASH(h, u32)(x);", "missing ';' after the BPF_HASH(...) of 'h'", "BPF_HASH"),
+        ("BPF_HASH(h, u32) = 3;", "missing ';' after the BPF_HASH(...) of 'h'", "BPF_HASH"),
     ],
 )
 def test_mistake_is_named_where_it_is(text: str, message: str, place: str) -> None:
@@ -66,6 +78,13 @@ def test_unknown_type_is_named_and_perhaps_meant_another(text: str, name: str, m
     assert underlined(error) == name
     assert error.message == f"there is no type named '{name}'"
     assert error.hint == (f"Did you mean: {meant}?" if meant else "")
+
+
+def test_an_unknown_macro_was_perhaps_meant_to_be_another() -> None:
+    error = refused("BPF_HSH(counts, u32);\n" + F + "{ return 0; }")
+    assert (error.message, underlined(error), error.hint) == (
+        "there is no macro 'BPF_HSH'", "BPF_HSH", "Did you mean: BPF_HASH?",
+    )  # fmt: skip
 
 
 def test_report_shows_file_line_column_and_the_line() -> None:

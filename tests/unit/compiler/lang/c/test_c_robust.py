@@ -23,12 +23,14 @@ N_TEXTS = int(os.environ.get("PROBEE_FUZZ_N", "60"))
 LIMIT_S = 5.0
 _WORD = re.compile(r"\w+|\s+|\"(?:[^\"\\\n]|\\.)*\"|->|<<|>>|&&|\|\||[=!<>]=|.", re.DOTALL)
 _THROWN_IN = (
-    "{", "}", "(", ")", "[", "]", ";", ",", "*", "&", "->", ".", "=", "==", "?", ":", "#", "##", '"', "'", "/*", "*/", "//", "\\",
-    "\n", "\n#if 1\n", "\n#endif\n", "\n#define u32 ", "\n#include ", "\0", "\x80", "€", "0", "1", "-1", "0x", "08", "1e3", "1.5",
-    "99999999999999999999", "'ab'", '"s"', "int", "struct", "union", "enum", "static", "const", "void", "u64", "char", "double",
+    "{", "}", "(", ")", "[", "]", ";", ",", "*", "&", "->", ".", "=", "==", "?", ":", "#", "##", '"', "'", "/*", "*/", "//",
+    "\\", "\n", "\n#if 1\n", "\n#endif\n", "\n#define u32 ", "\n#include ", "\0", "\x80", "€", "0", "1", "-1", "0x", "08",
+    "1e3", "1.5", "99999999999999999999", "'ab'", '"s"', "int", "struct", "union", "enum", "static", "const", "void", "u64",
+    "char", "double",
     "sizeof", "typeof", "return", "if", "else", "for", "while (1)", "do", "switch", "case", "default:", "break;", "continue;",
     "goto out;", "__attribute__((packed))", "asm(\"\")", "ctx", "f", "lookup", "BPF_HASH(x)", "struct task_struct *", "(u8)",
-    "unsigned __int128", "__builtin_memcpy", "bpf_ktime_get_ns()", "...", "+=", "<<", "%", "~", "!", "_Generic", "_Static_assert",
+    "unsigned __int128", "__builtin_memcpy", "bpf_ktime_get_ns()", "...", "+=", "<<", "%", "~", "!", "_Generic",
+    "_Static_assert",
 )  # fmt: skip
 
 
