@@ -16,12 +16,14 @@ import sys
 import termios
 import threading
 import time
+from collections import deque
 from typing import Any
 
-from process import usage, wait
+from process import tree, usage, wait, waits
 
-SETTLE_S = 1.5  # without spending processor time, after something was attached
-BUSY_S = 12.0  # after the last link, of a program that never rests
+LOOKS = 20  # a tenth of a second apart, after something was attached
+IDLE_S = 15.0  # without spending processor time, of a program that attaches nothing
+BUSY_S = 45.0  # after the last link, of a program that never rests
 ENDED = 124  # what `timeout` returns for a command that it ended
 KILLED = 137
 
@@ -112,13 +114,14 @@ def _pump(near: int) -> None:
 
 
 class _Settled:
-    """Says when a command has attached something and waits."""
+    """Says when a command has attached something and waits, or handles what it gets: most looks find it waiting."""
 
     def __init__(self, pid: int, shared: Any) -> None:
         self._pid = pid
         self._shared = shared
         self._spent = self._links = -1
         self._changed = self._linked = time.monotonic()
+        self._looks: deque[bool] = deque(maxlen=LOOKS)
 
     def __call__(self) -> bool:
         now, spent, links = time.monotonic(), usage(self._pid), self._shared[0]
@@ -126,9 +129,11 @@ class _Settled:
             self._spent, self._changed = spent, now
         if links != self._links:
             self._links, self._linked = links, now
+            self._looks.clear()
         if not links:
-            return now - self._changed > SETTLE_S * 10  # it waits for something else
-        return now - self._changed > SETTLE_S or now - self._linked > BUSY_S
+            return now - self._changed > IDLE_S  # it waits for something else
+        self._looks.append(all(map(waits, tree(self._pid))))
+        return self._looks.count(True) > LOOKS * 0.8 or now - self._linked > BUSY_S
 
 
 def _become(words: str) -> None:

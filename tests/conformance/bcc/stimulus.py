@@ -1,24 +1,27 @@
 """What happens on the machine while a tool runs, so that it has something to show; and a stand-in for a database server.
 
-A loop in a process of its own reads, writes and removes a file, starts a program, and talks to itself by TCP.  The stand-in
-is a C program with the function and the static probes that three tools look for in mysqld; where there is no compiler those
-tools have nothing to look at.
+A loop in a process of its own uses a file, starts a program and a thread, talks to itself by TCP, hands over a descriptor,
+and in a guest mounts a file system.  The stand-in is a C program with the function and the static probes that three tools look
+for in mysqld; where there is no compiler those tools have nothing to look at.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 PAUSE_S = 0.3
+_LIBC = ctypes.CDLL(None)
 _SERVER = r"""
 #include <pthread.h>
 #include <unistd.h>
@@ -33,6 +36,7 @@ _SERVER = r"""
         ".popsection\n .endif\n" :: __VA_ARGS__)
 static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER, two = PTHREAD_MUTEX_INITIALIZER;
 __attribute__((noinline)) void _Z16dispatch_command19enum_server_commandP3THDPcjbb(int command, void *thread, char *query) {
+    (void)*(volatile char *)query; /* what nobody has read is not in memory, where a program could see it */
     NOTE("query__start", "8@%0 -8@%1 8@%2 8@%3 8@%4", "r"(query), "r"(1L), "r"(query), "r"(query), "r"(query));
     usleep(5000);
     NOTE("query__done", "-4@%0", "r"(0));
@@ -96,12 +100,14 @@ def _end(pid: int) -> None:
 
 def _happen(directory: Path) -> None:
     path = str(directory / f"stimulus-{os.getpid()}")
-    listener = socket.create_server(("127.0.0.1", 0))
+    os.mkdir(f"{path}.mount")
     try:
         while os.getppid() != 1:
             _use_file(path)
-            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
-            _connect(listener)
+            _use_processes()
+            _connect()
+            if os.environ.get("LAB"):
+                _mount(f"{path}.mount")
             time.sleep(PAUSE_S)
     except OSError as error:
         sys.stderr.write(f"stimulus: {error}\n")
@@ -114,12 +120,33 @@ def _use_file(path: str) -> None:
         os.fsync(file.fileno())
         file.seek(0)
         file.read()
+    os.chown(path, 1, 1)
     os.unlink(path)
 
 
-def _connect(listener: socket.socket) -> None:
-    with socket.create_connection(listener.getsockname()) as near:
+def _use_processes() -> None:
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+    os.kill(os.getpid(), 0)
+    thread = threading.Thread(target=os.getppid)
+    thread.start()
+    thread.join()
+    segment = _LIBC.shmget(0, 4096, 0o1600)
+    _LIBC.shmctl(segment, 0, None)
+
+
+def _connect() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as near:
         far, _ = listener.accept()
         with far:
             near.sendall(b"hello")
             far.recv(100)
+    one, two = socket.socketpair()
+    with one, two:
+        socket.send_fds(one, [b"x"], [0])
+        for fd in socket.recv_fds(two, 1, 1)[1]:
+            os.close(fd)
+
+
+def _mount(path: str) -> None:
+    _LIBC.mount(b"none", path.encode(), b"tmpfs", 0, None)
+    _LIBC.umount2(path.encode(), 0)

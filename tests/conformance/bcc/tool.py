@@ -23,6 +23,7 @@ KILL_S = 3.0
 _TRACEBACK = "Traceback (most recent call last)"
 _ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])")
 _COMPLAINT = re.compile(r"\b(error|fail|failed|unable|cannot|can't|could not|not supported|please|unavailable|needs?)\b", re.I)
+_STARTING = re.compile(r", in (attach_\w+|load_func|get_kprobe_functions|_trace_autoload)$", re.M)  # it was not ready
 _WORDS = 300
 
 
@@ -75,7 +76,8 @@ def _exception(text: str) -> str:
 def _raised(text: str) -> bool:
     """Tell whether a program showed an exception, in a callback or a thread, that is not the end it was asked for."""
     ends = ("KeyboardInterrupt", "SystemExit")  # some tools print the one that they end with
-    return any(not _exception(_TRACEBACK + part).startswith(ends) for part in text.split(_TRACEBACK)[1:])
+    parts = text.split(_TRACEBACK)[1:]
+    return any(_STARTING.search(part) or not _exception(_TRACEBACK + part).startswith(ends) for part in parts)
 
 
 def _values(process: int, directory: Path) -> dict[str, object]:
