@@ -85,7 +85,20 @@ def _equality(m: Maker, operation: str, left: Value, number: int) -> Value | Non
     if left.op == op.XOR and left.args[1].op == op.CONST:
         other = number ^ left.args[1].attr
         return m.make(operation, BOOL, [left.args[0], m.const(other, type)])
+    if number == 0 and left not in m.bounds.needed:
+        return _nothing_left(m, operation, left)
     return None
+
+
+def _nothing_left(m: Maker, operation: str, left: Value) -> Value | None:
+    """x >> n == 0 is x < 1 << n, x / n == 0 is x < n, where that is a number for an instruction."""
+    if left.op not in (op.LSHR, op.UDIV) or left.args[1].op != op.CONST:
+        return None
+    number: int = left.args[1].attr
+    limit = number if left.op == op.UDIV else 1 << number
+    if not 0 < limit < min(1 << 31, 1 << left.type.bits):
+        return None
+    return m.make(op.ULT if operation == op.EQ else op.UGE, BOOL, [left.args[0], m.const(limit, left.type)])
 
 
 def _of_narrow(m: Maker, operation: str, left: Value, number: int) -> Value | None:

@@ -160,6 +160,20 @@ def test_a_condition_as_a_number_compared_with_zero_is_the_condition() -> None:
     assert after.args[0].op == op.UGE
 
 
+def test_what_is_left_of_a_number_is_nothing_below_a_limit() -> None:
+    limits = [
+        check(lambda b, x: b.compare(op.EQ, make(b, x), 0), [0, 1, 63, 64, 65, 99, 100, 1 << 31, (1 << 32) - 1], I32)  # noqa: B023
+        for make in (
+            lambda b, x: b.lshr(x, 6),
+            lambda b, x: b.binary(op.UDIV, x, b.const(100, I32)),
+            lambda b, x: b.binary(op.UDIV, x, b.const(64, I32)),
+        )
+    ]
+    assert [(each.args[0].op, each.args[0].args[1].attr) for each in limits] == [(op.ULT, 64), (op.ULT, 100), (op.ULT, 64)]
+    left = check(lambda b, x: b.compare(op.NE, b.lshr(x, 40), 0), [0, 1 << 39, 1 << 40, (1 << 64) - 1], I64)
+    assert left.args[0].args[0].op == op.LSHR  # no instruction compares with so large a number
+
+
 def test_a_bool_compared_keeps_its_meaning() -> None:
     for operation, constant in itertools.product(op.COMPARISONS, (0, 1)):
         check(lambda b, x: b.compare(operation, b.compare(op.SLT, x, 0), b.const(constant, BOOL)), EVERY)  # noqa: B023
