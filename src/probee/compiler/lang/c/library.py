@@ -1,6 +1,6 @@
 """Imports pycparser and pcpp without those of their parts that are not used here and cost more than a program's compilation.
 
-pycparser compiles its lexer's tables when it is imported, and brings dataclasses and subprocess along; pcpp brings a lexer, a
+pycparser compiles its lexer's tables when it is imported, and brings subprocess along; pcpp brings a lexer, a
 command line and an evaluator of expressions.  Ours are token.py and condition.py.  Stand-ins take the places of these modules
 while the others are imported.  Those that stay become the real module as soon as somebody asks them for more.
 
@@ -17,7 +17,6 @@ from types import ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from importlib.machinery import ModuleSpec
     from typing import Any
 
@@ -81,16 +80,8 @@ def _import_pycparser() -> None:
 
     lexer.__dict__["CLexer"] = make_lexer
     package.__dict__["c_lexer"] = lexer
-    classes = sys.modules.get("dataclasses")
-    if classes is None:
-        sys.modules["dataclasses"] = stand_in = ModuleType("dataclasses")
-        stand_in.__dict__["dataclass"] = record
-    try:
-        import_module("pycparser.c_ast")
-        import_module("pycparser.c_parser")
-    finally:
-        if classes is None:
-            del sys.modules["dataclasses"]
+    import_module("pycparser.c_ast")
+    import_module("pycparser.c_parser")
 
 
 def _import_pcpp() -> None:
@@ -118,19 +109,3 @@ class Evaluator:
 
     def __call__(self, *args: object, **keywords: object) -> object:
         return import_module("pcpp.evaluator").Evaluator(self._lexer)(*args, **keywords)
-
-
-def record(*, slots: bool) -> Callable[[type], type]:
-    """Do what dataclasses.dataclass does, for a class of names and their defaults."""
-
-    def decorate(cls: type) -> type:
-        names = tuple(cls.__annotations__)
-        defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
-        parameters = ", ".join(f"{name}={name}" if name in defaults else name for name in names)
-        body = "; ".join(f"self.{name} = {name}" for name in names)
-        made: dict[str, Any] = {}
-        exec(f"def __init__(self, {parameters}): {body}", dict(defaults), made)
-        rest = {name: value for name, value in cls.__dict__.items() if name not in (*names, "__dict__", "__weakref__")}
-        return type(cls.__name__, cls.__bases__, {**rest, **made, "__slots__": names, "__match_args__": names})
-
-    return decorate

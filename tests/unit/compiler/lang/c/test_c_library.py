@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-UNUSED = ("pycparser.c_lexer", "pcpp.evaluator", "pcpp.pcmd", "ply.lex", "ply.yacc", "dataclasses", "inspect", "subprocess")
+UNUSED = ("pycparser.c_lexer", "pcpp.evaluator", "pcpp.pcmd", "ply.lex", "ply.yacc", "subprocess")
 
 
 def python(text: str) -> str:
