@@ -328,4 +328,15 @@ int f(struct xdp_md *ctx) {
     ip->ttl = 1;
     return XDP_TX;
 }""",
+    "structs of twelve bytes in an array on the stack": """
+struct row { u32 a; u16 b[2]; u32 c; };
+struct __attribute__((packed)) tight { u8 tag; u32 number; };
+int f(struct pt_regs *ctx, u32 i) {
+    struct row rows[4] = {}, one = { 1, { 2, 3 }, 4 };
+    struct tight tights[4] = {};
+    rows[i & 3] = one;
+    one = rows[(i + 1) & 3];
+    tights[i & 3].number = one.c;
+    return one.b[i & 1] + tights[(i >> 2) & 3].number;
+}""",
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
 from c_corpus import PROGRAMS
+from c_generator import PREAMBLE, generate
 from probee.compiler.compile import compile_c
+from probee.errors import VerifierError
 from probee.kernel.maps.create import create_all
 from probee.kernel.programs.load import load
 from probee.kernel.syscalls.btf import btf_load
@@ -48,3 +52,15 @@ def test_the_verifier_takes_it(name: str, target: LiveTarget) -> None:
     spec = compile_c(PROGRAMS[name], target)
     assert spec.programs
     load_all(spec)
+
+
+def test_the_verifier_takes_random_functions(target: LiveTarget) -> None:
+    """Those that return what the system's compiler makes of them (lang/c's test_c_against_compiler.py)."""
+    seed = int(os.environ.get("PROBEE_FUZZ_SEED", "0")) or Random().getrandbits(32)
+    for number in range(int(os.environ.get("PROBEE_FUZZ_N", "10"))):
+        body = generate(Random(f"{seed}-{number}"))
+        spec = compile_c(f"{PREAMBLE}\nu64 f(struct pt_regs *ctx, u64 a, u64 b) {{\n{body}\n}}\n", target)
+        try:
+            load_all(spec)
+        except VerifierError as error:
+            raise AssertionError(f"seed {seed}, function {number}: {error}\n{body}") from None

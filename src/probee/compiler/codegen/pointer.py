@@ -2,15 +2,15 @@
 
 Constant offsets are folded into every load and store, even when the sum has other uses: the base pointer stays as it is,
 which the verifier wants of the context.  The verifier insists on natural alignment in the stack only, so accesses there
-are split where the offset is known to be odd.
+are split where the offset is known to be odd (alignment.py tells of pointers that a variable moves).
 """
 
 from __future__ import annotations
 
+from probee.compiler.codegen.alignment import alignment
 from probee.compiler.codegen.machine import MOV64
 from probee.compiler.codegen.selector import Place, Selector, signed64
 from probee.compiler.ir import op
-from probee.compiler.ir.type import Type
 from probee.compiler.ir.unit import Value
 from probee.errors import CompileError
 from probee.formats.insn import opcode as o
@@ -47,20 +47,32 @@ def load(s: Selector, value: Value) -> None:
     in_context = value.op == op.LOAD_CONTEXT and value.type.space in ("packet", "packet_end")
     size = 4 if in_context else value.type.size  # struct xdp_md and struct __sk_buff give packet pointers as u32
     dst = s.define(value)
-    if place.slot is not None and place.off % size:
-        _load_pieces(s, dst, place, size)
+    piece = _piece(value.args[0], place, size)
+    if piece < size:
+        _load_pieces(s, dst, place, size, piece)
         return
     insn = s.put(o.LDX | o.MEM | SIZE[size], dst, place.base, place.off, slot=place.slot)
     insn.field = s.source.fields.get(value) or place.field
 
 
-def _load_pieces(s: Selector, dst: int, place: Place, size: int) -> None:
+def _piece(pointer: Value, place: Place, size: int) -> int:
+    """Return how many bytes of `size` may be accessed at a time."""
+    if pointer.type.space != "stack":
+        return size
+    at = place.off if place.slot is not None else place.off | alignment(pointer)
+    return min(at & -at, size) if at % size else size
+
+
+def _load_pieces(s: Selector, dst: int, place: Place, size: int, piece: int) -> None:
     """Put an unaligned number in the stack together, lowest bytes first."""
-    piece = place.off & -place.off
-    s.put(o.LDX | o.MEM | SIZE[piece], dst, o.R10, place.off, slot=place.slot)
+    base = place.base
+    if base == dst:  # which the first piece would overwrite
+        base = s.new()
+        s.put(MOV64, base, dst)
+    s.put(o.LDX | o.MEM | SIZE[piece], dst, base, place.off, slot=place.slot)
     for done in range(piece, size, piece):
         part = s.new()
-        s.put(o.LDX | o.MEM | SIZE[piece], part, o.R10, place.off + done, slot=place.slot)
+        s.put(o.LDX | o.MEM | SIZE[piece], part, base, place.off + done, slot=place.slot)
         s.put(o.ALU64 | o.LSH | o.K, part, imm=done * 8)
         s.put(o.ALU64 | o.OR | o.X, dst, part)
 
@@ -69,8 +81,9 @@ def store(s: Selector, value: Value) -> None:
     base, what = value.args
     size = what.type.size
     place = s.place(base, value.attr)
-    if place.slot is not None and place.off % size:
-        _store_pieces(s, place, what)
+    piece = _piece(base, place, size)
+    if piece < size:
+        _store_pieces(s, place, what, piece)
         return
     imm = s.immediate(s.root(what), wide=size == 8)
     if imm is not None:
@@ -86,13 +99,12 @@ def store_context(s: Selector, value: Value) -> None:
     s.put(o.STX | o.MEM | SIZE[what.type.size], place.base, s.reg(what), place.off)
 
 
-def _store_pieces(s: Selector, place: Place, what: Value) -> None:
+def _store_pieces(s: Selector, place: Place, what: Value, piece: int) -> None:
     """Store to an unaligned offset in the stack, lowest bytes first."""
-    piece = place.off & -place.off
     rest = s.new()
     s.into(rest, what)
     for done in range(0, what.type.size, piece):
-        s.put(o.STX | o.MEM | SIZE[piece], o.R10, rest, place.off + done, slot=place.slot)
+        s.put(o.STX | o.MEM | SIZE[piece], place.base, rest, place.off + done, slot=place.slot)
         if done + piece < what.type.size:
             s.put(o.ALU64 | o.RSH | o.K, rest, imm=piece * 8)
 
@@ -103,7 +115,7 @@ def copy(s: Selector, value: Value) -> None:
     to = s.place(value.args[0], to_offset)
     source = s.place(value.args[1], from_offset)
     done = 0
-    for piece in pieces(size, _stack_offset(value.args[0].type, to), _stack_offset(value.args[1].type, source)):
+    for piece in pieces(size, _stack_offset(value.args[0], to), _stack_offset(value.args[1], source)):
         part = s.new()
         s.put(o.LDX | o.MEM | SIZE[piece], part, source.base, source.off + done, slot=source.slot)
         s.put(o.STX | o.MEM | SIZE[piece], to.base, part, to.off + done, slot=to.slot)
@@ -114,14 +126,16 @@ def zero(s: Selector, value: Value) -> None:
     offset, size = value.attr
     place = s.place(value.args[0], offset)
     done = 0
-    for piece in pieces(size, _stack_offset(value.args[0].type, place)):
+    for piece in pieces(size, _stack_offset(value.args[0], place)):
         s.put(o.ST | o.MEM | SIZE[piece], place.base, 0, place.off + done, 0, slot=place.slot)
         done += piece
 
 
-def _stack_offset(type: Type, place: Place) -> int | None:
+def _stack_offset(pointer: Value, place: Place) -> int | None:
     """Return the offset that alignment is judged by: the stack's, None in memory where any alignment goes."""
-    return place.off if type.space == "stack" else None
+    if pointer.type.space != "stack":
+        return None
+    return place.off if place.slot is not None else place.off + alignment(pointer)
 
 
 def pieces(size: int, *offsets: int | None) -> list[int]:

@@ -76,10 +76,10 @@ def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:
     if node.type.endswith("string"):
         return _loaded(low, node)
     if node.type in ("float", "double", "long double"):
-        text = node.value.rstrip("fFlL")
-        if float(text) != int(float(text)):
+        number = float(node.value.rstrip("fFlL"))
+        if not number.is_integer():
             raise Unsupported(NO_FLOATS, span_of(node))
-        return Operand(UNSIGNED_LONG, low.b.const(int(float(text))))
+        return Operand(UNSIGNED_LONG, low.b.const(int(number)))
     found = evaluate_typed(node, low.scope)
     if found is None:
         return Operand(PointerType(VOID), low.b.const(0))  # nullptr

@@ -94,7 +94,8 @@ def _attempt(
         body = _Body(parsed, unit, target, function, kind, name)
         try:
             lowered = body.lower(provenance, place)
-        except CompileError:
+        except CompileError as error:
+            error.span = error.span or body.span
             raise
         except ProbeeError as error:  # of the target: what it cannot tell
             raise CompileError(str(error), body.span) from None
