@@ -88,13 +88,14 @@ def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:
 
 
 def _string_place(low: Lowerer, node: c_ast.Constant) -> Place:
-    """Put a literal on the stack."""
+    """Put a literal on the stack; programs that copy a fixed number of bytes from it find zeros behind it."""
     if not node.type.endswith("string"):
         raise CompileError("a constant has no address", span_of(node))
     data = string_bytes(node.value, span_of(node)) + b"\0"
-    variable = low.variable(ArrayType(CHAR, len(data)), "literal")
-    store_bytes(low, variable.slot, data)
-    return Place(variable.type, variable.slot, variable=variable)
+    whole = data + bytes(-len(data) % 8)
+    variable = low.variable(ArrayType(CHAR, len(whole)), "literal")
+    store_bytes(low, variable.slot, whole)
+    return Place(ArrayType(CHAR, len(data)), variable.slot, variable=variable)
 
 
 def store_bytes(low: Lowerer, base: Value, data: bytes, offset: int = 0) -> None:

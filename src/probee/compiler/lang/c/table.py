@@ -22,7 +22,7 @@ from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.unit import MapDeclaration
 from probee.compiler.lang.c.value import INT, LONG, Operand, Place, Variable, is_aggregate, is_integer, is_pointer, pointee
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
-from probee.model.ctype import VOID, CType, PointerType, size_of, strip
+from probee.model.ctype import VOID, CType, PointerType, StructType, size_of, strip
 from probee.model.spec import MapType
 from probee.probes.candidate import closest
 
@@ -84,6 +84,16 @@ def _temporary(low: Lowerer, node: c_ast.Node, ctype: CType, what: str) -> Varia
 
     initialise(low, place, node)
     return variable
+
+
+def _key_by_value(low: Lowerer, node: c_ast.Node, ctype: CType) -> Value:
+    """Return where a key is that is given as a value: a struct in our stack as it lies there, anything else in a copy."""
+    if isinstance(strip(ctype), StructType) and isinstance(node, (c_ast.ID, c_ast.StructRef, c_ast.CompoundLiteral)):
+        place = low.place(node)
+        whole = low.source.scope.complete
+        if place.base.type.is_pointer and place.base.type.space == "stack" and whole(place.type) is whole(ctype):
+            return memory.address(low, place, span_of(node))
+    return _temporary(low, node, ctype, "key").slot
 
 
 def _key(low: Lowerer, node: c_ast.Node, declaration: MapDeclaration) -> Value:
@@ -185,7 +195,7 @@ def _increment(*, atomic: bool) -> Method:
         by = b.const(1, int_type(size))
         if len(args) > 1:
             by = convert.number(low, convert.convert(low, low.operand(args[1]), table.leaf, span_of(args[1])))
-        key = _temporary(low, args[0], table.key, "key").slot
+        key = _key_by_value(low, args[0], table.key)
         entry = _found_or_zero(low, table, key, id(node))
         there, end = b.new_block(), b.new_block()
         b.branch(b.check_null(entry), there, end)

@@ -10,6 +10,8 @@ import pytest
 from c_corpus import PROGRAMS
 from c_harness import CRun, registers, run_c
 from probee.compiler.compile import compile_c
+from probee.compiler.ir import op
+from probee.compiler.ir.unit import Unit
 from probee.errors import CompileError
 from probee.model.spec import AttachType, MapType, ProgramType
 from script_harness import shared_target
@@ -65,11 +67,39 @@ def refused(text: str) -> str:
         ("unsigned __int128 x = 1, y; x <<= 100; y = x - 1; return (u64)(y >> 64);", (1 << 36) - 1),
         ("unsigned __int128 x = a; x += x; x |= 1; return x;", 15),
         ("return 3000000.0 > a;", 1),
+        ("char *s = \"read\"; u64 x; __builtin_memcpy(&x, s, 8); return x;", int.from_bytes(b"read", "little")),
         ("struct s { u64 x; char t[8]; }; return (size_t)(&((struct s *)0)->t) + a;", 15),
     ],
 )
 def test_a_function_returns_what_c_says(body: str, expected: int) -> None:
     assert run_c(body, 7, 5) == expected
+
+
+def test_a_key_by_value_is_used_where_it_lies() -> None:
+    text = """
+    struct key_t { u64 a; u32 b; };
+    struct wide_t { u32 before; struct key_t key; };
+    BPF_HASH(keys, struct key_t);
+    int f(struct pt_regs *ctx, u64 a) {
+        struct key_t key = { .a = a };
+        struct wide_t wide = { .key = { .b = a } };
+        keys.increment(key);
+        keys.increment(wide.key);
+        keys.increment((struct key_t){ a, a });
+        return 0;
+    }
+    """
+    run = CRun(text)
+    run.call("f", 5)
+    assert run.entries("keys") == {struct.pack("QQ", *key): struct.pack("Q", 1) for key in ((5, 0), (0, 5), (5, 5))}
+    stages: dict[str, int] = {}
+    compile_c(text, shared_target(), {}, after=lambda stage, unit: stages.setdefault(stage, n_copies(unit)))
+    assert stages["lower"] == 0
+
+
+def n_copies(unit: Unit) -> int:
+    values = [value for block in unit.programs[0].functions[0].blocks for value in block.values]
+    return sum(value.op == op.COPY for value in values)
 
 
 def test_what_an_initialiser_leaves_out_is_zero_padding_included() -> None:
