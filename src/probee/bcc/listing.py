@@ -21,19 +21,33 @@ TRACEFS = f"{DEBUGFS}/tracing" if os.path.exists(f"{DEBUGFS}/tracing") else "/sy
 
 # Kernel functions that bcc leaves out: parts of others, and what tracing itself runs on
 _LEFT_OUT = rb"_kbl_addr_|__perf|perf_|__SCT__|.*\.cold(\.\d+)?$"
+_known: dict[str, frozenset[bytes]] = {}  # names, by the modules that were loaded
 
 
 def get_kprobe_functions(event_re: bytes | str) -> set[bytes]:
     """Return the kernel functions whose whole names match and that can be probed."""
     import re
 
+    pattern = as_bytes(event_re)
+    names, left_out = _traceable_names(), re.compile(_LEFT_OUT).match
+    if re.fullmatch(rb"\w+", pattern):
+        return {pattern} if pattern in names and not left_out(pattern) else set()
+    matches = re.compile(pattern).fullmatch
+    return {name for name in names if matches(name) and not left_out(name)}
+
+
+def _traceable_names() -> frozenset[bytes]:
+    """Return the functions that kprobes can sit on, which are read once for the modules that are loaded."""
+    from probee.kernel.answer import loaded_modules
     from probee.kernel.symbols.kallsyms import Kallsyms
     from probee.kernel.traceable import split_lines, traceable_lines
 
-    matches, left_out = re.compile(as_bytes(event_re)).fullmatch, re.compile(_LEFT_OUT).match
-    lines = traceable_lines(tracefs_root(), Kallsyms())
-    names = {name.encode() for name, _ in split_lines(lines)}
-    return {name for name in names if matches(name) and not left_out(name)}
+    modules = loaded_modules()
+    if modules not in _known:
+        _known.clear()
+        lines = traceable_lines(tracefs_root(), Kallsyms())
+        _known[modules] = frozenset(name.encode() for name, _ in split_lines(lines))
+    return _known[modules]
 
 
 def get_tracepoints(tp_re: bytes | str) -> list[bytes]:
