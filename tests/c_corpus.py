@@ -339,4 +339,13 @@ int f(struct pt_regs *ctx, u32 i) {
     tights[i & 3].number = one.c;
     return one.b[i & 1] + tights[(i >> 2) & 3].number;
 }""",
+    "remainders as indexes": """
+int f(struct pt_regs *ctx, u64 n, u32 m) {
+    u32 t[4] = { 1, 2, 3 };
+    u64 i = m % 3;
+    t[n % 3 & 3] += 5;
+    if (i < 4) t[i]++;
+    t[(u8)n / 100 & 3] = 7;
+    return t[n & 3];
+}""",
 }

@@ -1,4 +1,8 @@
-"""How many low bits of a value can be set (no pass itself): 0 for a constant 0, 1 for a bool, at most the type's width."""
+"""How many low bits of a value can be set (no pass itself): 0 for a constant 0, 1 for a bool, at most the type's width.
+
+Only as far as the kernel's verifier sees it, too: what is dropped because of this may be what bounds an index.  Of quotients and
+remainders it knows nothing (kernel/bpf/verifier.c, adjust_scalar_min_max_vals() marks them unknown), so `x % 3 & 3` stays.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +36,6 @@ def _lshr(value: Value, width: Widths) -> int:
     return max(0, width[left] - count.attr % value.type.bits) if count.op == op.CONST else width[left]
 
 
-def _udiv(value: Value, width: Widths) -> int:
-    left, right = value.args
-    return max(0, width[left] - right.attr.bit_length() + 1) if right.op == op.CONST and right.attr else width[left]
-
-
-def _urem(value: Value, width: Widths) -> int:
-    left, right = value.args
-    return min(width[left], (right.attr - 1).bit_length()) if right.op == op.CONST and right.attr else width[left]
-
-
 def _ashr(value: Value, width: Widths) -> int:
     left = value.args[0]
     return width[left] if width[left] < value.type.bits else 64
@@ -58,7 +52,7 @@ _RULES: dict[str, Callable[[Value, Widths], int]] = {
     op.OR: _most, op.XOR: _most, op.PHI: _most,
     op.ADD: lambda value, width: 1 + max(width[value.args[0]], width[value.args[1]]),
     op.MUL: lambda value, width: width[value.args[0]] + width[value.args[1]],
-    op.SHL: _shl, op.LSHR: _lshr, op.ASHR: _ashr, op.UDIV: _udiv, op.UREM: _urem,
+    op.SHL: _shl, op.LSHR: _lshr, op.ASHR: _ashr,
     op.ZEXT: lambda value, width: width[value.args[0]],
     op.TRUNC: lambda value, width: width[value.args[0]],
     op.SEXT: _sext,

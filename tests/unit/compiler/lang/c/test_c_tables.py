@@ -52,7 +52,8 @@ def test_registers_are_those_of_the_architecture() -> None:
 
 
 def test_constants_are_what_the_generator_writes() -> None:
-    assert generate.constants() == CONSTANTS
+    written = generate.constants()  # of a newer Python, whose modules know more, some more
+    assert {name: written.get(name) for name in CONSTANTS} == CONSTANTS
 
 
 def test_names_that_programs_test_for_are_no_constants() -> None:
