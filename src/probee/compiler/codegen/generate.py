@@ -94,6 +94,7 @@ def _reached(program: Program, features: frozenset[str]) -> list[tuple[Function,
 def machine_code(function: Function, features: frozenset[str]) -> MachineFunction:
     """Return one function over machine registers, its frame laid out, not yet linear."""
     machine = select(function, features)
+    thread(machine)
     remove_dead(machine)
     thread(machine)  # allocation wants no empty blocks
     allocate(machine)

@@ -20,7 +20,7 @@ from probee.compiler.ir.unit import Block, Function, Unit, Value, connect
 FunctionPass = Callable[[Function, Unit], bool]
 Observer = Callable[[str, Unit], None]
 
-ROUNDS = 2  # a third finds nothing in any script of ours
+ROUNDS = 3  # scripts want two, programs in C a third
 
 
 def _lookup(function: Function, unit: Unit) -> bool:

@@ -190,6 +190,19 @@ def test_ends_are_one_behind_what_falls_into_it() -> None:
     assert [line for line in got if "goto" in line] == ["if r2 > 2 goto +3", "if r1 > 7 goto +1"], got
 
 
+def test_what_only_a_dropped_branch_asked_for_is_not_computed() -> None:
+    def write(b: Builder) -> Value:
+        yes, no, end = b.new_block(), b.new_block(), b.new_block()
+        b.branch(b.compare(op.EQ, data(b, I64), 7), yes, no)
+        for way in (yes, no):
+            b.at(way)
+            b.jump(end)
+        b.at(end)
+        return b.const(1)
+
+    assert code(write) == ["r0 = 1", "exit"]
+
+
 def test_version_4_extends_in_one_instruction() -> None:
     got = code(lambda b: b.sext(data(b, I8), I64), features=frozenset(("insn_v4",)))
     assert got == ["r1 = *(u8 *)(r1 + 0)", "r0 = (s8)r1", "exit"]

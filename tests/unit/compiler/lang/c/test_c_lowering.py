@@ -97,6 +97,18 @@ def test_a_key_by_value_is_used_where_it_lies() -> None:
     assert stages["lower"] == 0
 
 
+def test_what_only_a_value_that_nobody_wants_asked_for_is_not_read() -> None:
+    text = """
+    int f(struct pt_regs *ctx, struct file *file, u64 b) {
+        u32 flags = file->f_flags, mode = 0;
+        if (flags & 64 || (flags & 4259840) == 4259840) mode = b;
+        return 0;
+    }
+    """
+    (program,) = compile_c(text, shared_target(), {}).programs
+    assert len(program.instructions) == 2 * 8
+
+
 def n_copies(unit: Unit) -> int:
     values = [value for block in unit.programs[0].functions[0].blocks for value in block.values]
     return sum(value.op == op.COPY for value in values)
