@@ -346,6 +346,23 @@ int f(struct pt_regs *ctx, u64 n, u32 m) {
     t[n % 3 & 3] += 5;
     if (i < 4) t[i]++;
     t[(u8)n / 100 & 3] = 7;
+    t[(3 >> (n & 1)) & 3]++;
     return t[n & 3];
+}""",
+    "signed indexes in a range": """
+BPF_ARRAY(rows, u64[4], 1);
+int f(struct pt_regs *ctx, int i, char c, short s, int n) {
+    u32 t[4] = { 1, 2, 3 };
+    int zero = 0;
+    u64 *row = (u64 *)rows.lookup(&zero);
+    if (!row || i < 0 || i >= 4) return 0;
+    t[i] += 5;
+    row[i]++;
+    if (c >= 0 && c < 4) t[c]++;
+    if (s < 0 || s > 3) return t[1];
+    row[s] += t[s];
+    if (n > 3) n = 3;
+    if (n < 0) n = 0;
+    return t[n];
 }""",
 }

@@ -90,6 +90,14 @@ def _combine(function: Function, unit: Unit) -> bool:
     return combine.run(function, unit)
 
 
+def _extend(function: Function, unit: Unit) -> bool:
+    if not any(value.op == op.SEXT and value.type.bits == 64 for block in function.blocks for value in block.values):
+        return False
+    from probee.compiler.ir.passes import extend
+
+    return extend.run(function, unit)
+
+
 def _demote(function: Function, unit: Unit) -> bool:
     if not unit.options.get("tight"):
         return False
@@ -109,7 +117,7 @@ CLEANING: tuple[tuple[str, FunctionPass, bool], ...] = (
     ("dce", dce.run, False),
 )
 FINISHING: tuple[tuple[str, FunctionPass], ...] = (
-    ("recognise", recognise.run), ("combine", _combine), ("widen", widen.run), ("demote", _demote),
+    ("recognise", recognise.run), ("combine", _combine), ("widen", widen.run), ("extend", _extend), ("demote", _demote),
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """How many low bits of a value can be set (no pass itself): 0 for a constant 0, 1 for a bool, at most the type's width.
 
-Only as far as the kernel's verifier sees it, too: what is dropped because of this may be what bounds an index.  Of quotients and
-remainders it knows nothing (kernel/bpf/verifier.c, adjust_scalar_min_max_vals() marks them unknown), so `x % 3 & 3` stays.
+Only as far as the kernel's verifier sees it, too: what is dropped because of this may be what bounds an index.  Quotients,
+remainders and what is shifted by a variable are anything to it (kernel/bpf/verifier.c, adjust_scalar_min_max_vals() marks them
+unknown), so `x % 3 & 3` stays.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ def _shl(value: Value, width: Widths) -> int:
 
 def _lshr(value: Value, width: Widths) -> int:
     left, count = value.args
-    return max(0, width[left] - count.attr % value.type.bits) if count.op == op.CONST else width[left]
+    return max(0, width[left] - count.attr % value.type.bits) if count.op == op.CONST else 64
 
 
 def _ashr(value: Value, width: Widths) -> int:
-    left = value.args[0]
-    return width[left] if width[left] < value.type.bits else 64
+    left, count = value.args
+    return width[left] if width[left] < value.type.bits and count.op == op.CONST else 64
 
 
 def _sext(value: Value, width: Widths) -> int:

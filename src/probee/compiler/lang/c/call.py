@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from pycparser import c_ast
 
+from probee.compiler.ir.type import int_type
 from probee.compiler.lang.c import convert, memory
-from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.constant import evaluate_typed, span_of
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Frame, Lowerer
 from probee.compiler.lang.c.unit import FunctionDeclaration
 from probee.compiler.lang.c.value import Operand, Place, is_aggregate, is_function, pointee
 from probee.errors import CompileError, TypeMismatch, UnknownName, Unsupported
-from probee.model.ctype import VOID, CType, strip
+from probee.model.ctype import VOID, CType, size_of, strip
 from probee.probes.candidate import closest
 
 Builtin = Callable[[Lowerer, c_ast.FuncCall, "list[c_ast.Node]"], "Operand | None"]
@@ -46,6 +47,9 @@ def _call(low: Lowerer, node: c_ast.FuncCall) -> Operand | None:
         from probee.compiler.lang.c.helper import helper
 
         return helper(low, node, name, arguments)
+    known = evaluate_typed(node, low.scope)  # strlen("…"), __builtin_choose_expr and others that are constants
+    if known is not None:
+        return Operand(known[1], low.b.const(known[0], int_type(size_of(known[1]))))
     raise _unknown(low, callee)
 
 

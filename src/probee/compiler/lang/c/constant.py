@@ -247,6 +247,9 @@ def _call(node: c_ast.FuncCall, scope: Scope) -> tuple[int, CType] | None:
         size, ctype = _SWAPS[name]
         masked = None if inner is None else inner[0] & ((1 << size * 8) - 1)
         return None if masked is None else (int.from_bytes(masked.to_bytes(size, "little"), "big"), ctype)
+    if name in ("strlen", "__builtin_strlen") and len(arguments) == 1 and getattr(arguments[0], "type", "") == "string":
+        text = string_bytes(arguments[0].value, span_of(node))
+        return len(text.partition(b"\0")[0]), basic.UNSIGNED_LONG
     if name == "__builtin_constant_p" and len(arguments) == 1:
         return int(evaluate(arguments[0], scope) is not None), basic.INT
     if name in ("__builtin_expect", "__builtin_choose_expr") and len(arguments) >= 2:

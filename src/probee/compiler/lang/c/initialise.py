@@ -14,8 +14,10 @@ from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import Place, is_aggregate
-from probee.errors import CompileError, TypeMismatch
+from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import ArrayType, CType, IntType, StructType, size_of, strip
+
+MAX_ELEMENTS = 1024  # of [first ... last]
 
 
 def complete_array(low: Lowerer, ctype: CType, initialiser: c_ast.Node | None) -> CType:
@@ -36,7 +38,7 @@ def _count(low: Lowerer, initialiser: c_ast.InitList) -> int:
     at = most = 0
     for each in initialiser.exprs or ():
         if isinstance(each, c_ast.NamedInitializer) and not isinstance(each.name[0], c_ast.ID):
-            at = _index(low, each.name[0])
+            at = _indexes(low, each.name[0])[-1]
         at += 1
         most = max(most, at)
     return most
@@ -155,7 +157,10 @@ class _Filler:
                     raise no_such_member(bare, name.name, span_of(name))
                 place = self._member(place, bare, path)
             else:
-                place = self._element(place, bare, _index(self.low, name), span_of(value))
+                indexes = _indexes(self.low, name)
+                if len(indexes) > 1:
+                    raise Unsupported("[first ... last] must be the first designator", span_of(value))
+                place = self._element(place, bare, indexes[0], span_of(value))
         initialise(self.low, place, value)
 
     def _array(self, place: Place, array: ArrayType, exprs: list[c_ast.Node]) -> list[c_ast.Node]:
@@ -165,8 +170,9 @@ class _Filler:
             if isinstance(head, c_ast.NamedInitializer):
                 if isinstance(head.name[0], c_ast.ID):
                     return exprs
-                at = _index(self.low, head.name[0])
-                self._follow(self._element(place, array, at, span_of(head.expr)), head.name[1:], exprs.pop(0).expr)
+                exprs.pop(0)
+                for at in _indexes(self.low, head.name[0]):
+                    self._follow(self._element(place, array, at, span_of(head.expr)), head.name[1:], head.expr)
             elif at >= array.count:
                 return exprs
             else:
@@ -200,11 +206,15 @@ class _Filler:
         return Place(array.element, place.base, place.offset + index * size_of(array.element), variable=place.variable)
 
 
-def _index(low: Lowerer, node: c_ast.Node) -> int:
+def _indexes(low: Lowerer, node: c_ast.Node) -> range:
+    """Return the elements that a designator names: [2] or GNU's [2 ... 5]."""
     from probee.compiler.lang.c.constant import evaluate
 
     node = node.expr if isinstance(node, c_ast.ArrayDesignator) else node
-    number = evaluate(node, low.scope)
-    if number is None:
+    ends = (node.left, node.right) if isinstance(node, c_ast.BinaryOp) and node.op == "..." else (node, node)
+    first, last = (evaluate(end, low.scope) for end in ends)
+    if first is None or last is None or last < first:
         raise CompileError("an element is named by a constant", span_of(node))
-    return number
+    if last - first >= MAX_ELEMENTS:
+        raise Unsupported(f"more than {MAX_ELEMENTS} elements at once", span_of(node))
+    return range(first, last + 1)

@@ -12,7 +12,7 @@ from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import BUILTINS, Builtin, constant, n_arguments
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.lower import Lowerer
-from probee.compiler.lang.c.value import INT, UNSIGNED_LONG, Operand, Place, is_pointer
+from probee.compiler.lang.c.value import INT, UNSIGNED, UNSIGNED_LONG, Operand, Place, is_pointer
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import ArrayType, IntType, size_of
 
@@ -154,6 +154,33 @@ def _bswap(size: int) -> Builtin:
     return build
 
 
+def _ones(low: Lowerer, value: Value) -> Value:
+    """Return how many bits of an i64 are set: counted in pairs, then in fours, then in bytes, which a product adds up."""
+    b = low.b
+    pairs = b.sub(value, b.and_(b.lshr(value, 1), 0x5555_5555_5555_5555))
+    fours = b.add(b.and_(pairs, 0x3333_3333_3333_3333), b.and_(b.lshr(pairs, 2), 0x3333_3333_3333_3333))
+    bytes = b.and_(b.add(fours, b.lshr(fours, 4)), 0x0F0F_0F0F_0F0F_0F0F)
+    return b.lshr(b.mul(bytes, 0x0101_0101_0101_0101), 56)
+
+
+def _count_bits(kind: str, size: int) -> Builtin:
+    """__builtin_popcount, __builtin_ctz and __builtin_clz, of 4 or 8 bytes"""
+
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+        n_arguments(node, arguments, node.name.name, 1)
+        ctype = UNSIGNED_LONG if size == 8 else UNSIGNED
+        b, value = low.b, convert.wide(low, convert.convert(low, low.operand(arguments[0]), ctype, span_of(node)))
+        if kind == "ctz":
+            value = b.sub(b.and_(value, b.sub(b.const(0), value)), 1)  # the zeros below the lowest one, as ones
+        if kind == "clz":
+            for by in (1, 2, 4, 8, 16, 32)[: 5 + (size == 8)]:
+                value = b.or_(value, b.lshr(value, by))
+        count = _ones(low, value)
+        return Operand(INT, b.trunc(b.sub(b.const(size * 8), count) if kind == "clz" else count, int_type(4)))
+
+    return build
+
+
 def _first(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
     """__builtin_expect(x, y), __builtin_preserve_access_index(x): x"""
     return low.operand(arguments[0])
@@ -238,6 +265,9 @@ for _name in ("__builtin_memset", "memset"):
     BUILTINS[_name] = _memset
 for _name in ("__builtin_memcmp", "memcmp", "__builtin_bcmp"):
     BUILTINS[_name] = _memcmp
+for _name in ("popcount", "ctz", "clz"):
+    for _suffix, _size in (("", 4), ("l", 8), ("ll", 8)):
+        BUILTINS[f"__builtin_{_name}{_suffix}"] = _count_bits(_name, _size)
 for _name in ("add", "or", "and", "xor"):
     BUILTINS[f"__sync_fetch_and_{_name}"] = _atomic(_name)
     BUILTINS[f"__sync_{_name}_and_fetch"] = _atomic(_name, after=_name)

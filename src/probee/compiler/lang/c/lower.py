@@ -118,6 +118,7 @@ class Lowerer:
         lower = OPERANDS.get(type(node))
         if lower is None:
             raise Unsupported(f"{_construct(node)} is not supported", span_of(node))
+        self._reach()
         result = lower(self, node)
         self.b.span = span
         return result
@@ -132,6 +133,7 @@ class Lowerer:
         lower = PLACES.get(type(node))
         if lower is None:
             raise CompileError("this has no address", span_of(node))
+        self._reach()
         result = lower(self, node)
         self.b.span = span
         return result
@@ -144,8 +146,7 @@ class Lowerer:
     def statement(self, node: c_ast.Node | None) -> None:
         if node is None:
             return
-        if self.b.terminated:  # nothing leads here; a label may
-            self.b.at(self.b.new_block())
+        self._reach()
         self.b.span = span_of(node) or self.b.span
         lower = STATEMENTS.get(type(node))
         if lower is not None:
@@ -153,6 +154,11 @@ class Lowerer:
         else:
             self.unused = node
             self.value(node)
+
+    def _reach(self) -> None:
+        """Go on behind a jump: nothing leads here, but a label may."""
+        if self.b.terminated:
+            self.b.at(self.b.new_block())
 
     def type_of(self, node: c_ast.Node) -> CType:
         """Return an expression's type without evaluating it."""

@@ -858,3 +858,30 @@ u64 f(u64 a, u64 b)
     __atomic_store_n(&y, r, 0);
     return r + x + y;
 }
+
+/// ranges of elements
+u64 f(u64 a, u64 b)
+{
+    u8 t[6] = { [1 ... 3] = 7, 9, [0] = a }, u[] = { [0 ... 4] = 1 };
+    struct { u16 x, y; } s[3] = { [0 ... 1].y = 3, { 4 } };
+    return t[0] + t[1] * 3 + t[3] * 5 + t[4] * 7 + t[5] + sizeof(u) + u[4] + s[0].y + s[1].y * 3 + s[2].x + s[2].y;
+}
+
+/// counts of bits
+u64 f(u64 a, u64 b)
+{
+    return __builtin_popcount(a) + __builtin_popcountll(a) * 3 + __builtin_ctz((u32)b | 0x80000000) * 5 +
+        __builtin_ctzll(a | (1ull << 63)) * 7 + __builtin_clz((u32)b | 1) * 11 + __builtin_clzll(a | 1) * 13 +
+        __builtin_strlen("abc\0d");
+}
+
+/// a value behind a jump
+u64 f(u64 a, u64 b)
+{
+    u64 r = 1;
+    if (b)
+        r = ({ if (a & 1) goto out; 2; }) + ({ goto out; 1; });
+    return r;
+out:
+    return 7;
+}
