@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
             if row is not None:
                 rows.append(row)
                 _show(row)
-    _summary("tools", [row for row in rows if "/" not in row.name])
+    _summary("tools" if folder else "programs", [row for row in rows if "/" not in row.name])
     _summary("examples", [row for row in rows if "/" in row.name])
     return 0
 

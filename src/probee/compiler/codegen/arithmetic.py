@@ -65,6 +65,9 @@ def _mask(s: Selector, dst: int, left: Value, mask: Value) -> None:
 def shift(s: Selector, value: Value) -> None:
     """Shift counts are taken modulo the width: the machine does so for 32 and 64 bits."""
     left, count = value.args
+    if value.op == op.SHL and left.op == op.ZEXT and left.args[0] in s.scaled:
+        alias(s, value)  # a comparison that is made so
+        return
     bits = value.type.bits
     dst = s.define(value)
     s.into(dst, left)

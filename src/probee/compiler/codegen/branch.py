@@ -23,11 +23,11 @@ CONDITIONS = op.COMPARISONS | {op.CHECK_NULL, op.CHECK_PACKET}
 
 
 def comparison(s: Selector, value: Value) -> None:
-    """A comparison used as a number: 1, and 0 unless it holds."""
+    """A comparison used as a number: 1, shifted where it is only wanted so, and 0 unless it holds."""
     if s.uses.get(value, 0) == 0 or value in s.fused:
         return
     dst = s.define(value)
-    s.put(o.ALU64 | o.MOV | o.K, dst, imm=1)
+    s.put(o.ALU64 | o.MOV | o.K, dst, imm=1 << s.scaled.get(value, 0))
     otherwise, join = s.split(), s.split()
     condition(s, value, join)
     s.block.next = otherwise

@@ -51,6 +51,7 @@ class Selector:
         self.uses = _count_uses(self.order.blocks)
         self.fused = _only_branched_on(self.order.blocks)
         self.halves = _halves(self.order.blocks)
+        self.scaled = _scaled(self.order.blocks, self.uses)
         self.ir_block = function.entry
         self.alias: dict[Value, Value] = {}
         self.regs: dict[Value, int] = {}
@@ -227,6 +228,19 @@ def _only_branched_on(blocks: list[Block]) -> set[Value]:
         for value in block.values:
             (branched if value.op == op.BRANCH else otherwise).update(value.args)
     return branched - otherwise
+
+
+def _scaled(blocks: list[Block], uses: dict[Value, int]) -> dict[Value, int]:
+    """Return the comparisons that are numbers only to be shifted to the left by a constant, and by how much."""
+    found: dict[Value, int] = {}
+    for block in blocks:
+        for value in block.values:
+            if value.op == op.SHL and value.args[1].op == op.CONST and (number := value.args[0]).op == op.ZEXT:
+                test, by = number.args[0], value.args[1].attr
+                once = uses[number] == 1 and uses[test] == 1
+                if once and test.op in op.COMPARISONS and by < min(31, value.type.bits):
+                    found[test] = by
+    return found
 
 
 def _halves(blocks: list[Block]) -> set[Value]:

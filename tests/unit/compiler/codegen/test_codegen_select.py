@@ -190,6 +190,13 @@ def test_ends_are_one_behind_what_falls_into_it() -> None:
     assert [line for line in got if "goto" in line] == ["if r2 > 2 goto +3", "if r1 > 7 goto +1"], got
 
 
+def test_a_condition_that_is_shifted_is_made_so() -> None:
+    def write(b: Builder) -> Value:
+        return b.shl(b.zext(b.compare(op.UGT, data(b, I64), 255), I64), 3)
+
+    assert code(write) == ["r1 = *(u64 *)(r1 + 0)", "r0 = 8", "if r1 > 255 goto +1", "r0 = 0", "exit"]
+
+
 def test_what_only_a_dropped_branch_asked_for_is_not_computed() -> None:
     def write(b: Builder) -> Value:
         yes, no, end = b.new_block(), b.new_block(), b.new_block()
