@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import runpy
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
@@ -14,6 +16,7 @@ from pycparser.c_parser import CParser
 
 from probee.compiler.lang.c.parse import Parser
 from probee.compiler.lang.c.preprocess import Preprocessor
+from probee.errors import Unsupported
 
 PROJECT = Path(__file__).parents[5] / "pyproject.toml"
 OWN = {  # what does not override anything
@@ -46,8 +49,16 @@ def test_pycparser_has_the_nodes_that_are_lowered(kind: str) -> None:
     assert issubclass(getattr(c_ast, kind), c_ast.Node)
 
 
+def test_an_older_python_is_told_what_programs_in_c_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    import probee.compiler.lang.c as package
+
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13))
+    with pytest.raises(Unsupported, match=r"need Python 3\.11 or newer"):
+        runpy.run_path(str(package.__file__))
+
+
 @pytest.mark.parametrize(("name", "least", "limit"), [("pycparser", (3, 12), 4), ("pcpp", (1, 30), 2)])
 def test_the_project_asks_for_the_versions_that_were_tried(name: str, least: tuple[int, int], limit: int) -> None:
-    assert f'"{name}>={least[0]}.{least[1]},<{limit}"' in PROJECT.read_text()
+    assert f'"{name}>={least[0]}.{least[1]},<{limit}' in PROJECT.read_text()
     installed = tuple(int(part) for part in version(name).split(".")[:2])
     assert least <= installed < (limit,)
