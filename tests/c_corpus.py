@@ -365,4 +365,20 @@ int f(struct pt_regs *ctx, int i, char c, short s, int n) {
     if (n < 0) n = 0;
     return t[n];
 }""",
+    "loops that move pointers": """
+struct value_t { u32 n; char text[64]; };
+BPF_PERCPU_ARRAY(values, struct value_t, 1);
+int f(struct pt_regs *ctx, char *from) {
+    char local[64] = {}, *end = local + sizeof(local);
+    int zero = 0;
+    struct value_t *value = values.lookup(&zero);
+    if (!value) return 0;
+    bpf_probe_read_kernel(local, sizeof(local), from);
+    for (char *p = local; p < end; p++)
+        if (*p == 'x') value->n++;
+    for (char *p = value->text; p != value->text + 64; p += 4) *p = local[3];
+    char *q = end - 1;
+    while (q >= local && *q != '/') q--;
+    return q - local;
+}""",
 }

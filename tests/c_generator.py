@@ -115,6 +115,8 @@ class Generator:
         return self.random.choice((
             "p = &q1;", f"p = {e(1)} ? &q0 : &q1;", f"*p {self.random.choice(_ASSIGN)} {e(2)};",
             f"{{ u64 **o = &p; **o ^= {e(1)}; }}", f"{{ struct nest *x = &n; x->p->y = {e(1)}; }}",
+            f"for (u32 *x = t; x < t + 3; x++) *x += {e(1)};", f"for (u8 *x = u.parts, *o = x + 8; x != o; ++x) *x ^= {e(1)};",
+            "{ u16 *x = (u16 *)t + 7; do { if (*x & 1) break; r += *x; x -= 2; } while (x >= (u16 *)t); r += x - (u16 *)t; }",
             f"{{ u32 *x = t + ({e(1)} & 1); x++; *x -= {e(1)}; r += x[-1] + (x - t); }}", "(*p)++;",
             f"{{ struct pair *x = &n.p[{e(0)} & 1]; x->x ^= {e(1)}; x->t[1]++; }}",
             f"__sync_fetch_and_add(p, {e(1)});", f"r += __sync_fetch_and_xor(&q0, {e(1)});", "p = p == &q0 ? &q1 : &q0;",

@@ -54,6 +54,14 @@ def _thread(function: Function, unit: Unit) -> bool:
     return thread.run(function, unit)
 
 
+def _advance(function: Function, unit: Unit) -> bool:
+    if not any(value.op == op.PHI and value.type.is_pointer for block in function.blocks for value in block.values):
+        return False
+    from probee.compiler.ir.passes import advance
+
+    return advance.run(function, unit)
+
+
 def _unroll(function: Function, unit: Unit) -> bool:
     if not any(_counts(block) for block in function.blocks) and not _wishes(function):
         return False
@@ -167,6 +175,8 @@ def _clean(functions: list[Function], unit: Unit, see: Observer) -> None:
                 again.update(dict.fromkeys(changed))
             see(name, unit)
         if not turn:
+            again.update(dict.fromkeys(function for function in functions if _advance(function, unit)))
+            see("advance", unit)
             again.update(dict.fromkeys(function for function in functions if _unroll(function, unit)))
             see("unroll", unit)
         functions = list(again)

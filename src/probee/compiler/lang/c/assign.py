@@ -10,7 +10,7 @@ from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
 from probee.compiler.lang.c.value import INT, Operand, Place, is_aggregate, is_integer, is_wide
 from probee.errors import TypeMismatch
-from probee.model.ctype import ArrayType, IntType, size_of, strip
+from probee.model.ctype import VOID, ArrayType, IntType, size_of, strip
 
 
 def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
@@ -35,7 +35,10 @@ def _assigned(low: Lowerer, node: c_ast.Node) -> Place:
     named = isinstance(node, (c_ast.ID, c_ast.StructRef, c_ast.ArrayRef, c_ast.CompoundLiteral, c_ast.Compound))
     if not named and not (isinstance(node, c_ast.UnaryOp) and node.op == "*"):
         raise TypeMismatch("only a variable, a member, an element or what a pointer points to can be assigned", span_of(node))
-    return low.place(node)
+    place = low.place(node)
+    if strip(place.type) is VOID:
+        raise TypeMismatch("a void cannot be assigned: cast the pointer to what it points to", span_of(node))
+    return place
 
 
 def _stored(low: Lowerer, place: Place, value: Operand, span: int) -> Operand:

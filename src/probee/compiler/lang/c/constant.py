@@ -25,6 +25,14 @@ def span_of(node: c_ast.Node | None) -> int:
     return make_span(coord.line, coord.line + (coord.column or 0))
 
 
+def first_span(node: c_ast.Node) -> int:
+    """Return the span of a node, or of the first one in it that has one."""
+    span = span_of(node)
+    for _, child in () if span else node.children():
+        span = span or first_span(child)
+    return span
+
+
 def evaluate(node: c_ast.Node | None, scope: Scope) -> int | None:
     """Return the value of an integer constant expression, None when it is none."""
     found = evaluate_typed(node, scope)

@@ -11,7 +11,7 @@ from typing import Any
 from pycparser import c_ast
 
 from probee.compiler.lang.c import basic
-from probee.compiler.lang.c.constant import evaluate, span_of
+from probee.compiler.lang.c.constant import evaluate, first_span, span_of
 from probee.compiler.lang.c.layout import DeclaredMember, DeclaredStruct, lay_out
 from probee.compiler.lang.c.scope import Scope, Symbol
 from probee.compiler.lang.c.token import Note
@@ -188,7 +188,8 @@ def _member(node: c_ast.Decl, scope: Scope, *, last: bool) -> DeclaredMember | N
     if not name and node.bitsize is None and isinstance(node.type, (c_ast.Struct, c_ast.Union)) and node.type.name:
         return None if node.type.decls is not None else DeclaredMember("", plain)
     if isinstance(plain, (ForwardType, VoidType, FunctionType)):
-        raise TypeMismatch(f"member {name!r} has the incomplete type {plain.spelling()}", span_of(node))
+        what = f"member {name!r}" if name else "a member without a name"
+        raise TypeMismatch(f"{what} has the incomplete type {plain.spelling()}", first_span(node))
     attributes = attributes_of(node)
     alignment = _alignment(attributes, scope, span_of(node))
     if node.bitsize is None:

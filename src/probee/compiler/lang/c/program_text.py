@@ -8,7 +8,7 @@ from pycparser import c_ast
 
 from probee.compiler.lang.c import basic
 from probee.compiler.lang.c.attribute import attach_attributes
-from probee.compiler.lang.c.constant import compatible, evaluate, span_of
+from probee.compiler.lang.c.constant import compatible, evaluate, first_span, span_of
 from probee.compiler.lang.c.declare import attributes_of, check_assertion, declare_typedef, is_variadic, parameters_of, type_of
 from probee.compiler.lang.c.dialect import MapMacro, expand_dialect
 from probee.compiler.lang.c.parse import Parser
@@ -49,7 +49,11 @@ def _read(source: Source, target: Target, options: dict[str, Any]) -> Translatio
         return basic.is_typedef(name) or kernel.typedef(name) is not None
 
     for node in Parser(words, is_typedef, source.text).run().ext:
-        declare(node, unit)
+        try:
+            declare(node, unit)
+        except CompileError as error:
+            error.span = error.span or first_span(node)
+            raise
     return unit
 
 

@@ -108,6 +108,9 @@ def test_headers_of_packets_have_the_size_they_have_on_the_wire() -> None:
         ("int f(void) { return 0; } int f(void) { return 1; }", "function 'f' is defined twice", "f"),
         ("int f; int f(void) { return 0; }", "as a variable and as a function", "f"),
         ('_Static_assert(sizeof(int) == 8, "no");', "this assertion fails", "sizeof"),
+        ("struct s { struct nothing : 3; };", "a member without a name has the incomplete type struct nothing", "nothing"),
+        ("static int f(void p) { return 0; }", "parameter 'p' is void: did you mean a pointer", "p"),
+        ("int x; u64 x;", "'x' is declared twice, as 'int' and as 'u64'", "x"),
     ],
 )
 def test_what_cannot_be_declared_is_refused(text: str, message: str, place: str) -> None:

@@ -322,6 +322,7 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("struct { u32 a; float b; } x = {}; return x.b > 1;", "x.b > 1", "BPF programs have no floating-point numbers"),
         ("struct { u32 a; float b; } x = {}; x.b = 1; return 0;", "1; ret", "BPF programs have no floating-point numbers"),
         ("5 = 3; return 0;", "5", "can be assigned"),
+        ("void *p = task; *p = 1; return 0;", "p = 1", "a void cannot be assigned: cast the pointer"),
         ("task + 1 = task; return 0;", "task + 1", "can be assigned"),
         ("*task = *task; return 0;", "task = *", "kernel memory cannot be written by a BPF program"),
         ("x: x: return 0;", "x: return", "there is a label 'x' already"),
