@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pycparser import c_ast
@@ -36,8 +37,8 @@ def parse_program(source: Source, target: Target, options: dict[str, Any] | None
 
 def _read(source: Source, target: Target, options: dict[str, Any]) -> TranslationUnit:
     tokens, preprocessor = preprocess(source, target, options.get("cflags") or ())
-    words = words_of(tokens, source)
-    words = _with_inlines(words, source, target)
+    own = words_of(tokens, source)
+    words = _with_inlines(own, source, target)
     kernel = Kernel(target)
     unit = TranslationUnit(source, Scope(kernel))
     unit.includes = preprocessor.included
@@ -48,13 +49,23 @@ def _read(source: Source, target: Target, options: dict[str, Any]) -> Translatio
     def is_typedef(name: str) -> bool:
         return basic.is_typedef(name) or kernel.typedef(name) is not None
 
-    for node in Parser(words, is_typedef, source.text).run().ext:
+    for node in _parse(words, own, is_typedef, source.text):
         try:
             declare(node, unit)
         except CompileError as error:
             error.span = error.span or first_span(node)
             raise
     return unit
+
+
+def _parse(words: list[Word], own: list[Word], is_typedef: Callable[[str], bool], text: str) -> list[c_ast.Node]:
+    """Return the declarations of a program; a mistake is the program's own, not one of the functions behind it."""
+    try:
+        return Parser(words, is_typedef, text).run().ext  # type: ignore[no-any-return]
+    except ParseError:
+        if len(words) > len(own):
+            Parser(own, is_typedef, text).run()
+        raise
 
 
 def words_of(tokens: list[Token], source: Source) -> list[Word]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from c_text import read, target
+from c_text import read, refused, target, underlined
 
 from probee.compiler.lang.c.program_text import parse_program
 from probee.errors import CompileError, Source
@@ -76,3 +76,13 @@ def test_any_cut_of_a_program_is_refused_or_read_never_worse() -> None:
             out = io.StringIO()
             print(error.report(), file=out)
             assert out.getvalue().startswith("main.c:"), text[:end]
+
+
+@pytest.mark.parametrize(
+    ("end", "message", "place"),
+    [("return bpf_log2l(3) +", "this '{' is never closed", "{"), ("return bpf_log2l(3); } struct x", "the program ends", "x")],
+)
+def test_a_program_that_is_not_whole_is_told_so_not_the_functions_behind_it(end: str, message: str, place: str) -> None:
+    error = refused(f"int f(struct pt_regs *ctx) {{\n  {end}")
+    assert message in error.message
+    assert underlined(error) == place
