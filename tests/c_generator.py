@@ -180,9 +180,7 @@ class Generator:
 
     def _switch(self, depth: int) -> str:
         cases = self.random.sample(range(8), self.random.randint(1, 6))
-        body = "".join(
-            f"case {number}: {self.statement(depth - 1)} {self.random.choice(('break;', ''))} " for number in cases
-        )
+        body = "".join(f"case {number}: {self.statement(depth - 1)} {self.random.choice(('break;', ''))} " for number in cases)
         default = "default: r += 1; "
         if self.random.random() < 0.5:
             return f"switch (({self.expression(2)}) & 7) {{ {default} {body} }}"

@@ -12,7 +12,8 @@ from probee.errors import ParseError, Unsupported
 @pytest.mark.parametrize(
     "text",
     [
-        "struct s { char a; int b; } __attribute__((packed));", "struct __attribute__((__packed__)) s { char a; int b; };",
+        "struct s { char a; int b; } __attribute__((packed));",
+        "struct __attribute__((__packed__)) s { char a; int b; };",
         "struct s { char a; int b; } __packed;",
     ],
 )
@@ -32,8 +33,10 @@ def test_member_and_struct_can_be_aligned() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        "static __attribute__((noinline)) int f(int a)", "__attribute__((noinline)) static int f(int a)",
-        "static int __attribute__((noinline)) f(int a)", "static noinline int f(int a)",
+        "static __attribute__((noinline)) int f(int a)",
+        "__attribute__((noinline)) static int f(int a)",
+        "static int __attribute__((noinline)) f(int a)",
+        "static noinline int f(int a)",
     ],
 )
 def test_function_has_its_attributes(head: str) -> None:

@@ -29,8 +29,13 @@ def test_conditions_have_the_value_that_c_gives_them(text: str, expected: int) -
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1 +", "something is missing"), ("(1", "missing '\\)'"), ("1 2", "unexpected '2'"),
-        ("1.5", "no integer"), ("f(1)", "no macro")],
+    [
+        ("1 +", "something is missing"),
+        ("(1", "missing '\\)'"),
+        ("1 2", "unexpected '2'"),
+        ("1.5", "no integer"),
+        ("f(1)", "no macro"),
+    ],
 )
 def test_what_is_no_condition_is_refused(text: str, message: str) -> None:
     with pytest.raises(ParseError, match=message):

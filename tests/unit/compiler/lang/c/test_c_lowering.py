@@ -53,7 +53,7 @@ def refused(text: str) -> str:
         ("u64 x = 0; do x++; while (x < 3); return x;", 3),
         ("u64 x = 0; again: x++; if (x < 4) goto again; return x;", 4),
         ("switch (a) { case 1: return 10; case 5 ... 8: return 20; default: return 30; }", 20),
-        ("char s[] = \"abc\"; return s[1] + sizeof(s);", 102),
+        ('char s[] = "abc"; return s[1] + sizeof(s);', 102),
         ("int t[3] = { 1, 2 }; return t[a - 6] + t[2];", 2),
         ("struct { u8 a; u32 b; } x = { .b = 9 }; return x.b + sizeof(x);", 17),
         ("struct { u32 a; } x = { 3 }, y; y = x; return y.a;", 3),
@@ -61,13 +61,13 @@ def refused(text: str) -> str:
         ("return sizeof(struct task_struct *) + sizeof(u16[3]);", 14),
         ("return __builtin_bswap32(0x01020304) + ntohs(0x0102);", 0x04030201 + 0x0201),
         ("u64 x[2] = { 1, 2 }, y[2]; __builtin_memcpy(y, x, sizeof(y)); return y[1];", 2),
-        ("u8 x[5]; __builtin_memset(x, 3, 5); return x[4] + __builtin_memcmp(x, \"\\3\\3\", 2);", 3),
+        ('u8 x[5]; __builtin_memset(x, 3, 5); return x[4] + __builtin_memcmp(x, "\\3\\3", 2);', 3),
         ("unsigned __int128 x = 5; return x == 5 && x != 6;", 1),
         ("unsigned __int128 x = ~0ULL; x++; return (u64)(x >> 64) * 10 + (u64)x;", 10),
         ("unsigned __int128 x = 1, y; x <<= 100; y = x - 1; return (u64)(y >> 64);", (1 << 36) - 1),
         ("unsigned __int128 x = a; x += x; x |= 1; return x;", 15),
         ("return 3000000.0 > a;", 1),
-        ("char *s = \"read\"; u64 x; __builtin_memcpy(&x, s, 8); return x;", int.from_bytes(b"read", "little")),
+        ('char *s = "read"; u64 x; __builtin_memcpy(&x, s, 8); return x;', int.from_bytes(b"read", "little")),
         ("struct s { u64 x; char t[8]; }; return (size_t)(&((struct s *)0)->t) + a;", 15),
     ],
 )
@@ -331,10 +331,11 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("int (*p)(int); return p(1);", "p(1)", "no calls through pointers to functions"),
         ("return task(1);", "task(1)", "'task' is a 'struct task_struct *', not a function"),
         (
-            "int k = 0; u64 a = 1, *p = &a; if (k) p = t.lookup(&k); *p = 2; return 0;", "p = 2",
+            "int k = 0; u64 a = 1, *p = &a; if (k) p = t.lookup(&k); *p = 2; return 0;",
+            "p = 2",
             "points to the stack here and to a map's value there",
         ),
-        ],
+    ],
 )
 def test_a_mistake_is_shown_in_its_place(body: str, at: str, message: str) -> None:
     head = "BPF_ARRAY(t, u64, 1); int f(struct pt_regs *ctx, struct task_struct *task) { "

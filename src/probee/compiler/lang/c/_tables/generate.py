@@ -126,7 +126,9 @@ def _suffix(text: str) -> str:
 
 
 def main() -> None:
-    print('"""Constants of kernel headers that are no enumerators: name → (value, suffix of its type).  Written by generate.py."""')
+    print(
+        '"""Constants of kernel headers that are no enumerators: name → (value, suffix of its type).  Written by generate.py."""'
+    )
     print("\nfrom __future__ import annotations\n")
     print("CONSTANTS: dict[str, tuple[int, str]] = {")
     for name, (value, suffix) in constants().items():
