@@ -54,7 +54,23 @@ def test_the_verifier_takes_it(name: str, target: LiveTarget) -> None:
     load_all(spec)
 
 
-def test_the_verifier_takes_random_functions(target: LiveTarget) -> None:
+# The verifier of Linux 6.1 forgets what half a slot of the stack holds when the other half is written at a variable index, if a
+# number lay in it, and refuses to read it; whoever compiled it.
+HALF = "u32 t[8] = {1, 0, 3, 4}, *p = &t[(a & 1) * 4]; p[1] += b; return t[1];"
+FORGETS = "invalid size of register fill"
+
+
+@pytest.fixture(scope="module")
+def forgets_halves(target: LiveTarget) -> bool:
+    try:
+        load_all(compile_c(f"int f(struct pt_regs *ctx, u64 a, u64 b) {{ {HALF} }}", target))
+    except VerifierError as error:
+        assert FORGETS in str(error), str(error)
+        return True
+    return False
+
+
+def test_the_verifier_takes_random_functions(target: LiveTarget, forgets_halves: bool) -> None:
     """Those that return what the system's compiler makes of them (lang/c's test_c_against_compiler.py)."""
     seed = int(os.environ.get("PROBEE_FUZZ_SEED", "0")) or Random().getrandbits(32)
     for number in range(int(os.environ.get("PROBEE_FUZZ_N", "10"))):
@@ -64,4 +80,6 @@ def test_the_verifier_takes_random_functions(target: LiveTarget) -> None:
         except CompileError as error:
             assert "needs Linux" in error.message, error.report()  # an atomic that fetches
         except VerifierError as error:
+            if forgets_halves and FORGETS in str(error):
+                continue
             raise AssertionError(f"seed {seed}, function {number}: {error}\n{body}") from None
