@@ -15,9 +15,8 @@ class Here:
         return HereJob(command)
 
     def run(self, command: str) -> HereJob:
-        job = HereJob(["/bin/sh", "-c", command])
-        job.wait(timeout_s=READY_S)
-        return job
+        with HereJob(["/bin/sh", "-c", command]) as job:
+            return job.wait(timeout_s=READY_S)
 
     def keys(self, text: str) -> None:
         from probee.cli.keyboard import Keyboard
@@ -40,7 +39,9 @@ class HereJob:
         self._searched = 0
         self._ended = False
         self._changed = threading.Condition()
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="backslashreplace"
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -57,13 +58,15 @@ class HereJob:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
+        try:
+            for line in self._process.stdout:
+                with self._changed:
+                    self._text += line
+                    self._changed.notify_all()
+        finally:
             with self._changed:
-                self._text += line
+                self._ended = True
                 self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
 
     def wait_for(self, text: str, *, timeout_s: float) -> None:
         from probee.errors import UsageError
@@ -81,7 +84,18 @@ class HereJob:
         self._process.send_signal(SIGINT)
 
     def wait(self, *, timeout_s: float) -> HereJob:
-        self._process.wait(timeout_s)
+        """Wait for the command's end; one that does not end in time is killed, which is a UsageError."""
+        from subprocess import TimeoutExpired
+
+        from probee.errors import UsageError
+
+        try:
+            self._process.wait(timeout_s)
+        except TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join(1.0)  # a grandchild may hold the pipe
+            raise UsageError(f"the command did not end within {timeout_s:g} s; its output:\n{self._text}") from None
         self._reader.join(timeout_s)
         return self
 
