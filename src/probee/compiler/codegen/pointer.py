@@ -115,7 +115,7 @@ def copy(s: Selector, value: Value) -> None:
     to = s.place(value.args[0], to_offset)
     source = s.place(value.args[1], from_offset)
     done = 0
-    for piece in pieces(size, _stack_offset(value.args[0], to), _stack_offset(value.args[1], source)):
+    for piece in pieces(size, _in_stack(value.args[0], to), _in_stack(value.args[1], source)):
         part = s.new()
         s.put(o.LDX | o.MEM | SIZE[piece], part, source.base, source.off + done, slot=source.slot)
         s.put(o.STX | o.MEM | SIZE[piece], to.base, part, to.off + done, slot=to.slot)
@@ -126,25 +126,29 @@ def zero(s: Selector, value: Value) -> None:
     offset, size = value.attr
     place = s.place(value.args[0], offset)
     done = 0
-    for piece in pieces(size, _stack_offset(value.args[0], place)):
+    for piece in pieces(size, _in_stack(value.args[0], place)):
         s.put(o.ST | o.MEM | SIZE[piece], place.base, 0, place.off + done, 0, slot=place.slot)
         done += piece
 
 
-def _stack_offset(pointer: Value, place: Place) -> int | None:
-    """Return the offset that alignment is judged by: the stack's, None in memory where any alignment goes."""
+def _in_stack(pointer: Value, place: Place) -> tuple[int, int] | None:
+    """Return (offset, what it is counted from is a multiple of) in the stack; None in memory where any alignment goes."""
     if pointer.type.space != "stack":
         return None
-    return place.off if place.slot is not None else place.off + alignment(pointer)
+    return place.off, 8 if place.slot is not None else alignment(pointer)
 
 
-def pieces(size: int, *offsets: int | None) -> list[int]:
-    """Return the sizes of the accesses that cover `size` bytes from each of the offsets at once; None is aligned anyway."""
+def pieces(size: int, *sides: tuple[int, int] | None) -> list[int]:
+    """Return the sizes of the accesses that cover `size` bytes on all sides at once.
+
+    A side is (offset, what the pointer is a multiple of), None where any alignment goes.
+    """
+    known = [side for side in sides if side is not None]
     result = []
     done = 0
     while done < size:
-        piece = 8
-        while piece > size - done or any((offset + done) % piece for offset in offsets if offset is not None):
+        piece = min(8, *(most for _, most in known)) if known else 8
+        while piece > size - done or any((offset + done) % piece for offset, _ in known):
             piece >>= 1
         result.append(piece)
         done += piece

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from probee.compiler.codegen.alignment import alignment
+from probee.compiler.codegen.pointer import pieces
+from probee.compiler.ir import op
 from probee.compiler.ir.build import Builder
 from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Function, Value
@@ -32,3 +34,29 @@ def test_a_pointer_is_aligned_as_what_it_is_moved_by() -> None:
 def test_a_pointer_that_a_constant_moves_is_aligned_as_that(by: int, expected: int) -> None:
     b = builder()
     assert alignment(moved(b, b.const(by))) == expected
+
+
+def test_what_a_loop_adds_counts_and_the_loop_itself_does_not() -> None:
+    b = builder()
+    start, loop = b.block, b.new_block()
+    first = b.const(0)
+    b.jump(loop)
+    b.at(loop)
+    counter = b.emit(op.PHI, I64, [])
+    b.jump(loop)
+    step = b.add(counter, 24)
+    counter.args, counter.attr = [first, step], [start, loop]
+    assert alignment(moved(b, counter)) == 8
+    counter.args[0] = b.const(4)
+    assert alignment(moved(b, counter)) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [(20, (0, 4), [4] * 5), (20, (0, 8), [8, 8, 4]), (12, (4, 8), [4, 8]), (12, (4, 4), [4, 4, 4]), (3, (1, 8), [1, 2]),
+     (3, (1, 1), [1, 1, 1]), (9, None, [8, 1])],
+)  # fmt: skip
+def test_no_piece_is_wider_than_what_its_place_is_certainly_a_multiple_of(
+    size: int, side: tuple[int, int] | None, expected: list[int]
+) -> None:
+    assert pieces(size, side) == expected
