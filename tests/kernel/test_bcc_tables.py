@@ -246,9 +246,25 @@ def test_a_public_table_is_another_object_s_extern_one(made: Made, opened: Opene
 
 
 def test_an_extern_table_that_nobody_made_is_an_error(made: Made) -> None:
+    made.numbers("first")
     made.numbers("missing", role="extern")
+    made.numbers("last", role="public")
     with pytest.raises(BccError, match="no public table is called missing"):
         made.bpf()
+    other = Made()
+    other.numbers("last", role="extern")
+    with pytest.raises(BccError, match="no public table is called last"):
+        other.bpf()
+
+
+def test_tables_are_numbered_as_they_stand_in_the_object(made: Made, opened: Opened) -> None:
+    made.numbers("shared", role="public")
+    opened(made)
+    other = Made()
+    for name, role in (("first", "user"), ("shared", "extern"), ("last", "user")):
+        other.numbers(name, role=role)
+    face = opened(other)
+    assert [face[name].map_id for name in ("first", "shared", "last")] == [0, 1, 2]
 
 
 def test_large_tables_are_read_whole(made: Made, opened: Opened) -> None:

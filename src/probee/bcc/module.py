@@ -57,15 +57,9 @@ class Module:
             raise _no_root(error) from None
         except KernelError as error:
             raise (because(_refused(device, "the maps", error), error) if device else error) from None
-        for spec in self.spec.maps:
-            if spec.role == "extern":
-                if spec.name not in _public:
-                    raise BccError(f"Failed to compile BPF module <text>: no public table is called {spec.name}")
-                self.maps[spec.name] = _public[spec.name]
-                continue
-            live = self.maps[spec.name] = made[spec.name]
-            if spec.role in ("public", "shared"):
-                _public[spec.name] = live
+        self.maps = made  # close() frees them when one of another's is missing
+        self.maps = {spec.name: _found(spec.name) if spec.role == "extern" else made[spec.name] for spec in self.spec.maps}
+        _public.update({spec.name: made[spec.name] for spec in own if spec.role in ("public", "shared")})
 
     @property
     def structures(self) -> Structures:
@@ -183,6 +177,13 @@ def number_of(device: str) -> int:
     if not index:
         raise BccError(f"there is no network device {device} here to offload to")
     return index
+
+
+def _found(name: str) -> Map:
+    """Return another object's table."""
+    if name not in _public:
+        raise BccError(f"Failed to compile BPF module <text>: no public table is called {name}")
+    return _public[name]
 
 
 def is_queue(live: Map) -> bool:
