@@ -2,7 +2,7 @@
 
 bcc's notation (its rw engine's): numbers in hexadecimal, as wide as they are and without a sign; a struct's members in { },
 an array's elements in [ ], arrays of characters or bytes in quotes up to their first zero; of a union the first member.
-Reading takes numbers in any of C's bases.
+Pointers are numbers: where they point, perhaps in the kernel, nothing is read.  Reading takes numbers in any of C's bases.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WORD = r'"[^"]*"|[{}\[\]]|[^\s{}\[\]"]+'
 _BYTES: tuple[Any, ...] = (ct.c_char, ct.c_ubyte)
+_POINTERS: tuple[Any, ...] = (ct.c_char_p, ct.c_wchar_p, ct.c_void_p, ct._Pointer)
 
 
 def write_text(kind: Class, value: Any) -> bytes:
@@ -29,14 +30,26 @@ def write_text(kind: Class, value: Any) -> bytes:
         if kind._type_ in _BYTES:
             return b'"%b"' % bytes(value).split(b"\0", 1)[0]
         element: Any = kind._type_
+        if issubclass(element, _POINTERS):
+            element, value = ct.c_size_t, (ct.c_size_t * len(value)).from_buffer_copy(value)
         return b"[ %b ]" % b" ".join(write_text(element, each) for each in value)
     if issubclass(kind, (ct.Structure, ct.Union)):
-        return b"{ %b }" % b" ".join(write_text(row[1], getattr(value, row[0])) for row in _members(kind))
+        return b"{ %b }" % b" ".join(_member_text(value, row) for row in _members(kind))
+    if issubclass(kind, _POINTERS):
+        value = ct.c_size_t.from_buffer_copy(value if isinstance(value, kind) else kind(value))
     number = getattr(value, "value", value)
     if isinstance(number, float):
         return repr(number).encode()
     number = number[0] if isinstance(number, bytes) else int(number)
     return b"0x%x" % (number & ((1 << 8 * ct.sizeof(kind)) - 1))
+
+
+def _member_text(value: Any, row: Any) -> bytes:
+    """Return a member as text; ctypes is not asked for a pointer, which it would follow."""
+    if issubclass(row[1], _POINTERS):
+        at = getattr(type(value), row[0]).offset
+        return write_text(ct.c_size_t, ct.c_size_t.from_buffer_copy(value, at))
+    return write_text(row[1], getattr(value, row[0]))
 
 
 def read_text(kind: Class, text: bytes) -> Any:

@@ -50,6 +50,28 @@ def test_structs_arrays_and_strings_are_written_without_holes() -> None:
     assert write_text(Event, event()) == TEXT
 
 
+class Addresses(ct.Structure):
+    _fields_ = (
+        ("kind", ct.c_uint32), ("name", ct.c_char_p), ("task", ct.c_void_p), ("next", ct.POINTER(Pair)),
+        ("all", ct.c_char_p * 2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [ct.c_char_p, ct.c_wchar_p, ct.c_void_p, ct.POINTER(Pair)])
+def test_pointers_are_numbers_and_never_followed(kind: Any) -> None:
+    here_is_nothing = (1 << 64) - 4096  # as an address of the kernel's
+    assert write_text(kind, kind.from_buffer_copy(ct.c_uint64(here_is_nothing))) == b"0xfffffffffffff000"
+    assert write_text(kind, kind()) == b"0x0"
+    array = (kind * 2).from_buffer_copy((ct.c_uint64 * 2)(here_is_nothing, 0))
+    assert write_text(kind * 2, array) == b"[ 0xfffffffffffff000 0x0 ]"
+
+
+def test_a_struct_s_pointers_are_numbers() -> None:
+    words = (ct.c_uint64 * 6)(1, (1 << 64) - 4096, 0, (1 << 64) - 8, 16, 0)
+    text = b"{ 0x1 0xfffffffffffff000 0x0 0xfffffffffffffff8 [ 0x10 0x0 ] }"
+    assert write_text(Addresses, Addresses.from_buffer_copy(words)) == text
+
+
 def test_what_was_written_is_read_again() -> None:
     found = read_text(Event, TEXT)
     assert bytes(found) == bytes(event())
