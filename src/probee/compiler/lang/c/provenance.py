@@ -97,15 +97,23 @@ class Provenance:
 
     def copy(self, to: Variable, to_offset: int, source: Variable, from_offset: int, size: int) -> None:
         """Note that `size` bytes of one variable, pointers included, are copied to another."""
-        for (key, offset), space in list(self._known.items()):
-            if key == source.key and from_offset <= offset < from_offset + size:
-                self.assign(to, to_offset + offset - from_offset, space, 0, self._targets.get((key, offset)))
+        copied = {
+            to_offset + offset - from_offset: (space, self._targets.get((key, offset)))
+            for (key, offset), space in self._known.items()
+            if key == source.key and from_offset <= offset < from_offset + size
+        }
+        self.overwrite(to, to_offset, size, frozenset(copied))
+        for offset, (space, target) in copied.items():
+            self.assign(to, offset, space, 0, target)
 
-    def overwrite(self, variable: Variable, offset: int, size: int) -> None:
-        """Note that `size` bytes of a variable are copied from where no pointers are known."""
-        for location in list(self._targets):
-            if location[0] == variable.key and offset <= location[1] < offset + size:
-                self._aim(location, None)
+    def overwrite(self, variable: Variable, offset: int, size: int, but: frozenset[int] = frozenset()) -> None:
+        """Note that `size` bytes of a variable are copied from where no pointers are known, save at the offsets `but`."""
+        for location, space in list(self._known.items()):
+            if location[0] == variable.key and offset <= location[1] < offset + size and location[1] not in but:
+                if space in _UNMIXABLE:  # a null, then: the verifier has the last word
+                    self._aim(location, None)
+                else:
+                    self.assign(variable, location[1], ANYWHERE, 0)
 
     def check(self, function: Function, targets: dict[Value, Location], tracked: set[Value]) -> None:
         """Look for variables that hold pointers whose target was relied on and that are written in ways nobody followed.

@@ -885,3 +885,41 @@ u64 f(u64 a, u64 b)
 out:
     return 7;
 }
+
+/// a pointer is what was copied over it, also where nobody followed how that came there
+union seen_or_number { u64 *p; u64 n; };
+struct holds_one { int k; union seen_or_number u; };
+u64 f(u64 a, u64 b)
+{
+    u64 x = a, y = b; union seen_or_number u, w; struct holds_one s = {}, t = {};
+    u.p = &x; w.n = (u64)&y;
+    s.u.p = &x; t.u.n = (u64)&y;
+    if (a & 1)
+        u = w;
+    s = t;
+    return *u.p * 1000 + *s.u.p;
+}
+
+/// an operand of 128 bits is evaluated once
+u64 f(u64 a, u64 b)
+{
+    unsigned __int128 t[3] = { 1, 2, a };
+    int i = 0, j = 0, k = 0, l = 2, m = 0, n = 0;
+    t[i++]++;
+    ++t[j++];
+    unsigned __int128 r = -t[k++], s = t[l--]--, v = ~t[m++], w = (t[n++] = b), x = -(t[n++] = 7) + +t[--n];
+    u64 y = (u64)--t[n++] + (u64)t[n++]++ * 3;
+    u64 z = (u64)(r >> 64) + (u64)r + (u64)s * 3 + (u64)v * 5 + (u64)(w >> 64) + (u64)w * 7 + (u64)x * 9 + y * 11;
+    return z * 1000 + t[0] * 100 + t[1] * 10 + t[2] + (i + j * 3 + k * 5 + l * 7 + m * 9 + n * 11) * 77;
+}
+
+/// the place of an assignment of a struct is evaluated once
+struct sem_o1 { u32 x, y; };
+u64 f(u64 a, u64 b)
+{
+    struct sem_o1 t[3] = { { 1, 2 }, { 3, 4 }, { a, b } }, r;
+    int i = 0;
+    u32 y = (t[i++] = t[2]).y;
+    r = (t[i++] = t[0]);
+    return y + t[0].x * 3 + t[1].y * 5 + r.x * 7 + i * 1000;
+}
