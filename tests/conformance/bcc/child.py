@@ -77,4 +77,4 @@ def _limited(command: str, shared: Any, factor: float) -> int:
     found = _TIMEOUT.match(command)
     assert found is not None
     kind, kill, seconds, words = found.groups()
-    return run_command(words, kind, float(seconds), float(kill or 0), shared, factor, terminal=False)
+    return run_command(words, kind, float(seconds), float(kill or 0), shared, factor, terminal=False).told

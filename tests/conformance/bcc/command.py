@@ -17,7 +17,7 @@ import termios
 import threading
 import time
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from process import tree, usage, wait, waits
 
@@ -26,6 +26,25 @@ IDLE_S = 15.0  # without spending processor time, of a program that attaches not
 BUSY_S = 45.0  # after the last link, of a program that never rests
 ENDED = 124  # what `timeout` returns for a command that it ended
 KILLED = 137
+
+
+class End(NamedTuple):
+    """How a command ended: with which status, 128 and the number of a signal that ended it.
+
+    `asked` is the signal that it was sent when its time was up, 0 when it ended by itself; `killed` says that this was SIGKILL,
+    at once or because it had not ended.
+    """
+
+    status: int
+    asked: int = 0
+    killed: bool = False
+
+    @property
+    def told(self) -> int:
+        """Return what `timeout` returns."""
+        if self.killed:
+            return KILLED
+        return ENDED if self.asked else self.status
 
 
 def prepare(shared: Any) -> None:
@@ -49,8 +68,8 @@ def _counted(method: Any, shared: Any, index: int) -> Any:
     return counted
 
 
-def run_command(words: str, kind: str, limit: float, kill: float, shared: Any, factor: float, *, terminal: bool) -> int:
-    """Run a command, send it a signal when its time is up; return what `timeout` returns.
+def run_command(words: str, kind: str, limit: float, kill: float, shared: Any, factor: float, *, terminal: bool) -> End:
+    """Run a command, send it a signal when its time is up; return how it ended.
 
     `limit` and `kill` are in seconds of an ordinary machine; without `kill` the command is to end by itself.  Its output
     is thrown away, or, on a terminal of its own, shown here.
@@ -63,19 +82,25 @@ def run_command(words: str, kind: str, limit: float, kill: float, shared: Any, f
             pump.join(2)
 
 
-def _end(pid: int, kind: str, limit: float, kill: float, shared: Any, factor: float) -> int:
+def _end(pid: int, kind: str, limit: float, kill: float, shared: Any, factor: float) -> End:
     status = wait(pid, limit * factor, settled=_Settled(pid, shared) if kill else None)
     if status is not None:
-        return status if status >= 0 else 128 - status
+        return End(_shown(status))
+    asked = signal.Signals[f"SIG{kind}"]
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.Signals[f"SIG{kind}"])
+        os.killpg(pid, asked)
     status = wait(pid, kill * factor)
-    if status is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        return KILLED
-    return KILLED if kind == "KILL" else ENDED
+    if status is not None:
+        return End(_shown(status), asked, killed=asked == signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return End(KILLED, asked, killed=True)
+
+
+def _shown(status: int) -> int:
+    """Return a status as a shell shows it."""
+    return status if status >= 0 else 128 - status
 
 
 def _forked(words: str, *, terminal: bool) -> tuple[int, threading.Thread | None]:

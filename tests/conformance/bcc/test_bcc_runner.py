@@ -90,28 +90,44 @@ def test_methods_that_upstream_left_empty_are_known(runner: SimpleNamespace, che
 
 
 TRACE = 'Tracing...\nTraceback (most recent call last):\n  File "x.py", line 1, in f\n    g()\n'
+ASKED = (0, 2)  # a status after SIGINT
 
 
 @pytest.mark.parametrize(
-    ("status", "links", "text", "why"),
+    ("end", "links", "text", "why"),
     [
         (0, 1, "Tracing...\n", ""),
-        (124, 3, "", ""),
-        (124, 0, "Tracing...\n", "nothing attached: Tracing..."),
+        (ASKED, 3, "", ""),
+        ((130, 2), 3, "^C", ""),
+        (ASKED, 0, "Tracing...\n", "nothing attached: Tracing..."),
         (0, 0, "\nERROR: no such event\n  use another\n", "nothing attached: ERROR: no such event"),
         (1, 2, "Tracing\n\nbad\n", "exit status 1: bad"),
         (1, 0, f"{TRACE}bcc.E: Failed to attach\nUnable to: no f\n", "exit status 1: bcc.E: Failed to attach Unable to: no f"),
-        (124, 1, f"{TRACE}ValueError: 1\nmore\n", "raised: ValueError: 1 more"),
-        (124, 1, f"{TRACE}KeyboardInterrupt\n", ""),
-        (124, 1, TRACE.replace("in f", "in attach_kprobe") + "KeyboardInterrupt\n", "raised: KeyboardInterrupt"),
+        (ASKED, 1, f"{TRACE}ValueError: 1\nmore\n", "raised: ValueError: 1 more"),
+        ((130, 2), 1, f"{TRACE}KeyboardInterrupt\n", ""),
+        ((1, 2), 1, f"{TRACE}KeyboardInterrupt\n", ""),
+        ((1, 2), 1, f"{TRACE}KeyboardInterrupt\n{TRACE}OSError: gone\n", "raised: OSError: gone"),
+        ((1, 2), 1, f"{TRACE}OSError: gone\n{TRACE}KeyboardInterrupt\n", "raised: KeyboardInterrupt"),
+        ((1, 2), 1, "Tracing...\nfailed to detach\n", "exit status 1 after SIGINT: failed to detach"),
+        ((1, 2), 1, "", "exit status 1 after SIGINT"),
+        ((3, 2), 1, f"{TRACE}KeyboardInterrupt\n", "exit status 3 after SIGINT: KeyboardInterrupt"),
+        ((139, 2), 1, "Detaching...\n", "ended by SIGSEGV after SIGINT: Detaching..."),
+        ((143, 2), 1, "", "ended by SIGTERM after SIGINT"),
+        ((137, 2, True), 1, "Tracing...\n", "had to be killed, it did not end after SIGINT: Tracing..."),
+        ((137, 2, True), 0, "no such event\n", "nothing attached: no such event"),
+        (137, 1, "Tracing...\n", "ended by SIGKILL: Tracing..."),
+        (130, 1, "", "ended by SIGINT"),
+        (124, 1, "", "exit status 124"),
+        (ASKED, 1, TRACE.replace("in f", "in attach_kprobe") + "KeyboardInterrupt\n", "raised: KeyboardInterrupt"),
         (0, 1, f"{TRACE}SystemExit: None\n", ""),
         (1, 0, "\x1b[2J\x1b[1;1HCannot go on\r\n", "exit status 1: Cannot go on"),
     ],
 )
 def test_a_tool_passes_when_it_attached_and_ended_in_order(
-    runner: SimpleNamespace, status: int, links: int, text: str, why: str
+    runner: SimpleNamespace, end: int | tuple[int, ...], links: int, text: str, why: str
 ) -> None:
-    assert runner.tool.verdict(status, links, text) == why
+    end = (end,) if isinstance(end, int) else end
+    assert runner.tool.verdict(runner.command.End(*end), links, text) == why
 
 
 def test_commands_of_the_smoke_tests_are_known_by_their_form(runner: SimpleNamespace) -> None:
@@ -123,13 +139,32 @@ def test_commands_of_the_smoke_tests_are_known_by_their_form(runner: SimpleNames
 
 def test_a_command_on_a_terminal_is_ended_by_its_signal(runner: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
     words = "test -t 1 && echo terminal; trap 'echo asked; exit 3' INT; while :; do sleep 0.05; done"
-    status = runner.command.run_command(words, "INT", 0.5, 5, {0: 0}, 1.0, terminal=True)
-    assert status == runner.command.ENDED
+    end = runner.command.run_command(words, "INT", 0.5, 5, {0: 0}, 1.0, terminal=True)
+    assert end == (3, 2, False)
+    assert end.told == 124
     assert capfd.readouterr().out.replace("^C", "").split() == ["terminal", "asked"]
 
 
 def test_a_command_that_ends_early_tells_its_status(runner: SimpleNamespace) -> None:
-    assert runner.command.run_command("exit 7", "KILL", 5, 0, {0: 0}, 1.0, terminal=False) == 7
+    end = runner.command.run_command("exit 7", "KILL", 5, 0, {0: 0}, 1.0, terminal=False)
+    assert (end, end.told) == ((7, 0, False), 7)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "found", "told"),
+    [
+        ("trap '' INT; echo; while :; do sleep 0.05; done", "INT", (137, 2, True), 137),
+        ("trap 'kill -SEGV $$' INT; while :; do sleep 0.05; done", "INT", (139, 2, False), 124),
+        ("exec sleep 60", "INT", (130, 2, False), 124),
+        ("exec sleep 60", "KILL", (137, 9, True), 137),
+        ("kill -SEGV $$", "INT", (139, 0, False), 139),
+    ],
+)
+def test_how_a_command_ended_after_its_signal_is_kept(
+    runner: SimpleNamespace, command: str, kind: str, found: tuple[int, int, bool], told: int
+) -> None:
+    end = runner.command.run_command(command, kind, 0.5, 1, {0: 0}, 1.0, terminal=False)
+    assert (end, end.told) == (found, told)
 
 
 def test_tools_that_are_not_seen_attached_are_listed_with_their_words(runner: SimpleNamespace) -> None:

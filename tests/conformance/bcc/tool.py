@@ -10,11 +10,12 @@ import contextlib
 import os
 import re
 import shlex
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from command import ENDED, KILLED, prepare, run_command
+from command import End, prepare, run_command
 from stimulus import server, stimulus
 from upstream import Case
 
@@ -39,21 +40,43 @@ def run_tool(case: Case, tests: Path, shared: Any, factor: float) -> dict[str, o
         prepare(shared)
         words = shlex.join([f"./{case.name}.py", *(word.format(**values) for word in case.arguments)])
         with _heard() as text:
-            status = run_command(words, "INT", TOOL_S, KILL_S, shared, factor, terminal=True)
-    why = verdict(status, shared[0], "".join(text))
+            end = run_command(words, "INT", TOOL_S, KILL_S, shared, factor, terminal=True)
+    why = verdict(end, shared[0], "".join(text))
     if why and not shared[1] and "BPF(" not in Path(f"{case.name}.py").read_text():
         why = f"it has no program of its own ({why})"
     return {"status": "failed" if why else "passed", "why": why}
 
 
-def verdict(status: int, links: int, text: str) -> str:
+def verdict(end: End, links: int, text: str) -> str:
     """Return why a tool did not load, attach and end in order; "" when it did."""
+    if end.status and not end.asked:
+        why = _ended(end.status)
+    elif not links:
+        why = "nothing attached"
+    elif _raised(text):
+        why = "raised"
+    else:
+        why = _disorder(end, text)
     said = reason(text)
-    if status not in (0, ENDED, KILLED):
-        return f"exit status {status}: {said}"
-    if not links:
-        return f"nothing attached: {said}" if said else "nothing attached"
-    return f"raised: {said}" if _raised(text) else ""
+    return f"{why}: {said}" if why and said else why
+
+
+def _disorder(end: End, text: str) -> str:
+    """Return what is wrong with the end of a tool that was asked to end; "" when it is what Python programs do."""
+    if not end.asked:
+        return ""
+    asked = signal.Signals(end.asked).name
+    if end.killed:
+        return f"had to be killed, it did not end after {asked}"
+    interrupted = end.status == 1 and _TRACEBACK in text and reason(text).startswith("KeyboardInterrupt")
+    return "" if interrupted or end.status in (0, 128 + end.asked) else f"{_ended(end.status)} after {asked}"
+
+
+def _ended(status: int) -> str:
+    try:
+        return f"ended by {signal.Signals(status - 128).name}"
+    except ValueError:
+        return f"exit status {status}"
 
 
 def reason(text: str) -> str:
