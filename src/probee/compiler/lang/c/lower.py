@@ -8,6 +8,7 @@ of its arguments is known inside.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from pycparser import c_ast
 
@@ -27,6 +28,7 @@ from probee.model.usdt import UsdtPlace
 OperandOf = Callable[["Lowerer", "c_ast.Node"], "Operand | None"]
 PlaceOf = Callable[["Lowerer", "c_ast.Node"], Place]
 StatementOf = Callable[["Lowerer", "c_ast.Node"], None]
+_Found = TypeVar("_Found")
 
 OPERANDS: dict[type[c_ast.Node], OperandOf] = {}
 PLACES: dict[type[c_ast.Node], PlaceOf] = {}
@@ -86,6 +88,7 @@ class Lowerer:
         self.mixed: dict[Value, tuple[str, str]] = {}  # pointers that point to two kinds of memory
         self.tracked: set[Value] = set()  # stores and copies that provenance was told
         self.labels_met: set[tuple[tuple[object, ...], str]] = set()
+        self._types: dict[tuple[tuple[object, ...], c_ast.Node], CType] = {}  # of expressions, by where they are
         self._n_variables = 0
 
     def warn(self, message: str, span: int) -> None:
@@ -162,23 +165,34 @@ class Lowerer:
 
     def type_of(self, node: c_ast.Node) -> CType:
         """Return an expression's type without evaluating it."""
-        b = self.b
+        key = (self.frame.path, node)
+        if key not in self._types:
+            self._types[key] = self._type(node)
+        return self._types[key]
+
+    def _type(self, node: c_ast.Node) -> CType:
+        if type(node) in PLACES:
+            try:
+                place = self._tried(node, self.place)
+                return INT if place.bits is not None and place.bits[1] < 32 else place.type
+            except CompileError:
+                if type(node) not in OPERANDS:
+                    raise
+        operand = self._tried(node, self.value)
+        return operand.type if operand is not None else _void()
+
+    def _tried(self, node: c_ast.Node, lower: Callable[[c_ast.Node], _Found]) -> _Found:
+        """Lower an expression to nowhere; what it made in memory and which labels it has is forgotten."""
+        b, frame = self.b, self.frame
         block, provenance, made = b.block, self.provenance.changed, self.made
+        labels, gotos, met = frame.labels, frame.gotos, self.labels_met
         b.block = b.new_block()  # placed nowhere
-        self.made = dict(made)
+        self.made, frame.labels, frame.gotos, self.labels_met = dict(made), dict(labels), dict(gotos), set(met)
         try:
-            place = PLACES.get(type(node))
-            if place is not None:
-                try:
-                    found = self.place(node)
-                    return INT if found.bits is not None and found.bits[1] < 32 else found.type
-                except CompileError:
-                    if type(node) not in OPERANDS:
-                        raise
-            operand = self.value(node)
-            return operand.type if operand is not None else _void()
+            return lower(node)
         finally:
             b.block, self.provenance.changed, self.made = block, provenance, made
+            frame.labels, frame.gotos, self.labels_met = labels, gotos, met
 
     def type_in(self, node: c_ast.Node, scope: Scope) -> CType:
         """Return an expression's type as a scope sees it."""
