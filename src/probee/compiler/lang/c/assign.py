@@ -14,13 +14,19 @@ from probee.model.ctype import VOID, ArrayType, IntType, size_of, strip
 
 
 def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
-    place = _assigned(low, node.lvalue)
+    place = assigned(low, node.lvalue)
+    value = _assign(low, place, node)
+    return value if value is not None else low.in_memory(node, place)
+
+
+def _assign(low: Lowerer, place: Place, node: c_ast.Assignment) -> Operand | None:
+    """Assign to a place; return what the assignment is worth, None of what stays in memory."""
     span = span_of(node)
     if isinstance(strip(place.type), ArrayType):
         raise TypeMismatch("an array cannot be assigned: copy it with __builtin_memcpy()", span)
     if is_aggregate(place.type):
         _assign_aggregate(low, place, node)
-        return low.in_memory(node, place)
+        return None
     if node.op == "=":
         operand = low.operand(node.rvalue)
     else:
@@ -30,7 +36,7 @@ def _assignment(low: Lowerer, node: c_ast.Assignment) -> Operand | None:
     return _stored(low, place, value, span)
 
 
-def _assigned(low: Lowerer, node: c_ast.Node) -> Place:
+def assigned(low: Lowerer, node: c_ast.Node) -> Place:
     """Return the place that is written."""
     named = isinstance(node, (c_ast.ID, c_ast.StructRef, c_ast.ArrayRef, c_ast.CompoundLiteral, c_ast.Compound))
     if not named and not (isinstance(node, c_ast.UnaryOp) and node.op == "*"):
@@ -82,19 +88,19 @@ def store_aggregate(low: Lowerer, place: Place, value: c_ast.Node) -> None:
 
 def _assigned_place(low: Lowerer, node: c_ast.Assignment) -> Place:
     """(a = b).member"""
-    place = _assigned(low, node.lvalue)
-    _assignment(low, node)
+    place = assigned(low, node.lvalue)
+    _assign(low, place, node)
     return place
 
 
 def increment(low: Lowerer, node: c_ast.UnaryOp) -> Operand | None:
     """++x, --x, x++, x--"""
     span = span_of(node)
-    place = _assigned(low, node.expr)
+    place = assigned(low, node.expr)
     if is_aggregate(place.type) and isinstance(strip(place.type), IntType):
-        from probee.compiler.lang.c.wide import changed
+        from probee.compiler.lang.c.wide import incremented
 
-        return low.in_memory(node, changed(low, node))
+        return low.in_memory(node, incremented(low, node, place))
     old = memory.load(low, place, span)
     one = Operand(INT, low.b.const(1, int_type(4)))
     new = arithmetic.binary(low, node.op[-1], old, one, span)

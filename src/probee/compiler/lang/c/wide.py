@@ -12,9 +12,10 @@ from probee.compiler.ir import op
 from probee.compiler.ir.type import I64
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
+from probee.compiler.lang.c.assign import assigned
 from probee.compiler.lang.c.constant import span_of
 from probee.compiler.lang.c.lower import Lowerer
-from probee.compiler.lang.c.value import UNSIGNED_LONG_LONG, Operand, Place, is_aggregate, is_signed, is_wide
+from probee.compiler.lang.c.value import UNSIGNED_LONG_LONG, Operand, Place, is_aggregate, is_scalar, is_signed, is_wide
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import CType, IntType, strip
 
@@ -25,9 +26,12 @@ def _halves(low: Lowerer, node: c_ast.Node, operand: Operand | None) -> tuple[Va
     """Return the low and the high half of an operand; a narrower one is extended."""
     if operand is not None:
         return _extended(low, operand)
-    place = _place(low, node)
-    halves = (Place(_HALF, place.base, place.offset + at, variable=None) for at in (0, 8))
-    first, second = (convert.number(low, memory.load(low, half, span_of(node))) for half in halves)
+    return _loaded(low, _place(low, node), span_of(node))
+
+
+def _loaded(low: Lowerer, place: Place, span: int) -> tuple[Value, Value]:
+    halves = (Place(_HALF, place.base, place.offset + at) for at in (0, 8))
+    first, second = (convert.number(low, memory.load(low, half, span)) for half in halves)
     return first, second
 
 
@@ -128,26 +132,33 @@ def _computed(low: Lowerer, node: c_ast.BinaryOp, left: Operand | None, right: O
 
 def changed(low: Lowerer, node: c_ast.UnaryOp) -> Place:
     """Return where the result of a unary operator on 128 bits lies."""
-    ctype, span = low.type_of(node.expr), span_of(node)
-    if not is_wide(ctype) or node.op not in ("+", "-", "~", "++", "--", "p++", "p--"):
+    if node.op in ("++", "--", "p++", "p--"):
+        return incremented(low, node, assigned(low, node.expr))
+    span = span_of(node)
+    if node.op not in ("+", "-", "~") or is_scalar(low.type_of(node.expr)):
         raise CompileError("this has no address", span)
-    place = low.place(node.expr)
-    halves = _halves(low, node.expr, None)
-    if node.op.endswith(("++", "--")):
-        old = _result(low, ctype, halves, span) if node.op.startswith("p") else place
-        change(low, place, node.op[-1], None, span)
-        return old
+    place = _place(low, node.expr)
     zero = (low.b.const(0), low.b.const(0))
     ones = (low.b.const(-1), low.b.const(-1))
     operation, one = {"+": ("+", zero), "-": ("-", zero), "~": ("^", ones)}[node.op]
-    return _result(low, ctype, _compute(low, operation, one, halves, ctype, span), span)
+    halves = _compute(low, operation, one, _loaded(low, place, span), place.type, span)
+    return _result(low, place.type, halves, span)
+
+
+def incremented(low: Lowerer, node: c_ast.UnaryOp, place: Place) -> Place:
+    """Do ++ or -- to an integer of 128 bits at a place; return where the result lies."""
+    span = span_of(node)
+    if not is_wide(place.type):
+        raise CompileError("this has no address", span)
+    old = _result(low, place.type, _loaded(low, place, span), span) if node.op.startswith("p") else place
+    change(low, place, node.op[-1], None, span)
+    return old
 
 
 def change(low: Lowerer, place: Place, operator: str, node: c_ast.Node | None, span: int) -> None:
     """Do `place operator= node`, `place operator= 1` without a node."""
     two = (low.b.const(1), low.b.const(0)) if node is None else _halves(low, node, low.value(node))
-    first, second = (convert.number(low, memory.load(low, Place(_HALF, place.base, place.offset + at), span)) for at in (0, 8))
-    _store(low, place, _compute(low, operator, (first, second), two, place.type, span), span)
+    _store(low, place, _compute(low, operator, _loaded(low, place, span), two, place.type, span), span)
 
 
 def store(low: Lowerer, place: Place, operand: Operand, span: int) -> None:

@@ -907,17 +907,17 @@ u64 f(u64 a, u64 b)
     int i = 0, j = 0, k = 0, l = 2, m = 0, n = 0;
     t[i++]++;
     ++t[j++];
-    unsigned __int128 r = -t[k++], s = t[l--]--, v = ~t[m++], w = (t[n++] = b), x = -(t[n++] = 7) + +t[--n];
-    u64 y = (u64)--t[n++] + (u64)t[n++]++ * 3;
+    unsigned __int128 r = -t[k++], s = t[l--]--, v = ~t[m++], w = (t[n++] = b), x = -(t[n--] = 7) + +t[--m];
+    u64 y = (u64)--t[n++] + (u64)t[l--]++ * 3;
     u64 z = (u64)(r >> 64) + (u64)r + (u64)s * 3 + (u64)v * 5 + (u64)(w >> 64) + (u64)w * 7 + (u64)x * 9 + y * 11;
-    return z * 1000 + t[0] * 100 + t[1] * 10 + t[2] + (i + j * 3 + k * 5 + l * 7 + m * 9 + n * 11) * 77;
+    return z * 1000 + (u64)t[0] * 100 + (u64)t[1] * 10 + (u64)t[2] + (i + j * 3 + k * 5 + l * 7 + m * 9 + n * 11) * 77;
 }
 
 /// the place of an assignment of a struct is evaluated once
-struct sem_o1 { u32 x, y; };
+struct sem_once1 { u32 x, y; };
 u64 f(u64 a, u64 b)
 {
-    struct sem_o1 t[3] = { { 1, 2 }, { 3, 4 }, { a, b } }, r;
+    struct sem_once1 t[3] = { { 1, 2 }, { 3, 4 }, { a, b } }, r;
     int i = 0;
     u32 y = (t[i++] = t[2]).y;
     r = (t[i++] = t[0]);
