@@ -85,6 +85,8 @@ def compatible(left: CType, right: CType) -> bool:
         return a.size == b.size and _words(a) == _words(b)
     if isinstance(a, PointerType) and isinstance(b, PointerType):
         return compatible(a.target, b.target)
+    if isinstance(a, ArrayType) and isinstance(b, ArrayType):
+        return compatible(a.element, b.element) and (a.count == b.count or not a.count or not b.count)  # `extern int t[];`
     return a is b or a.spelling() == b.spelling()
 
 

@@ -145,11 +145,12 @@ def find_member(low: Lowerer, outer: Place, name: str, span: int) -> Place:
     return memory.member(low, whole, path)
 
 
-def _element_place(low: Lowerer, node: c_ast.ArrayRef) -> Place:
+def _element_place(low: Lowerer, node: c_ast.ArrayRef, *, behind: bool = False) -> Place:
+    """`behind` allows the one behind the last, which has an address."""
     if _is_array_lvalue(low, node.name):
         place = low.place(node.name)
         if isinstance(strip(place.type), ArrayType):
-            return memory.element(low, place, low.operand(node.subscript), span_of(node))
+            return memory.element(low, place, low.operand(node.subscript), span_of(node), behind=behind)
         pointer = memory.load(low, place, span_of(node.name))
     else:
         pointer = low.operand(node.name)
@@ -213,7 +214,7 @@ def _address_of(low: Lowerer, node: c_ast.UnaryOp) -> Operand:
         symbol = low.scope.find(inner.name)
         if symbol is not None and symbol.kind == "map":
             return Operand(PointerType(VOID), low.b.map(inner.name))
-    place = low.place(inner)
+    place = _element_place(low, inner, behind=True) if isinstance(inner, c_ast.ArrayRef) else low.place(inner)
     return Operand(PointerType(place.type), memory.address(low, place, span_of(node)))
 
 

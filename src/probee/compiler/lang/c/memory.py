@@ -242,14 +242,14 @@ def member(low: Lowerer, place: Place, path: tuple[Member, ...]) -> Place:
     return result
 
 
-def element(low: Lowerer, place: Place, index: Operand, span: int) -> Place:
-    """Return an element of an array that lies at a place."""
+def element(low: Lowerer, place: Place, index: Operand, span: int, *, behind: bool = False) -> Place:
+    """Return an element of an array that lies at a place; `behind` allows the one behind the last."""
     array = strip(place.type)
     assert isinstance(array, ArrayType)
     size = size_of(array.element)
     if index.value.op == op.CONST:
         offset = _signed(index) * size
-        if array.count and not place.packet_header and place.space in DIRECT and not 0 <= offset < max(array.size, 1):
+        if array.count and not place.packet_header and place.space in DIRECT and not 0 <= offset < max(array.size, 1) + behind:
             raise CompileError(f"index {_signed(index)} is outside the array, which has {array.count} elements", span)
         return Place(array.element, place.base, place.offset + offset, variable=place.variable)
     return Place(array.element, moved(low, movable(low, place, span), index, size))

@@ -315,6 +315,7 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("double x = 1; return x;", "x", "floating"),
         ("goto nowhere; return 0;", "goto", "there is no label 'nowhere'"),
         ("int t[2]; return t[5];", "t[5]", "index 5 is outside the array"),
+        ("int t[2]; return &t[3] - t;", "t[3]", "index 3 is outside the array"),
         ("break;", "break", "break outside of a loop or switch"),
         ("f(ctx, 0); return 0;", "f(ctx", "'f' is a program: it cannot be called"),
         ("return task + task;", "task + ", "two pointers cannot be added"),
