@@ -5,6 +5,8 @@ What a list leaves out is zero, padding included: the verifier wants all of a ke
 
 from __future__ import annotations
 
+from collections import deque
+
 from pycparser import c_ast
 
 from probee.compiler.lang.c import convert, memory
@@ -15,7 +17,7 @@ from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import Place, is_aggregate
 from probee.errors import CompileError, TypeMismatch, Unsupported
-from probee.model.ctype import ArrayType, CType, IntType, StructType, size_of, strip
+from probee.model.ctype import ArrayType, CType, IntType, Member, StructType, size_of, strip
 
 MAX_ELEMENTS = 1024  # of [first ... last]
 
@@ -63,7 +65,7 @@ def initialise(low: Lowerer, place: Place, initialiser: c_ast.Node) -> None:
         elif isinstance(bare, (ArrayType, StructType)) or size_of(bare) > 8:
             size = size_of(bare)
             low.b.zero(memory.writable(low, place, span_of(initialiser)), size, place.offset)
-            _Filler(low).fill(place, list(initialiser.exprs or ()))
+            _Filler(low, initialiser.exprs or []).fill(place)
         else:
             _initialise_scalar(low, place, initialiser)
     elif isinstance(bare, ArrayType):
@@ -107,103 +109,111 @@ def _initialise_array(low: Lowerer, place: Place, array: ArrayType, initialiser:
 
 
 class _Filler:
-    """Walks a list of initialisers and the members that they are for."""
+    """Walks a list of initialisers and the members that they are for.
 
-    __slots__ = ("low",)
+    `values` are those to come; `shifts` says how far from the next one's place others lie that take the same: those of
+    [first ... last], whose last one is initialised and then copied.
+    """
 
-    def __init__(self, low: Lowerer) -> None:
+    __slots__ = ("low", "shifts", "values")
+
+    def __init__(self, low: Lowerer, values: list[c_ast.Node]) -> None:
         self.low = low
+        self.values = deque(values)
+        self.shifts: list[int] = []
 
-    def fill(self, place: Place, exprs: list[c_ast.Node]) -> None:
+    def fill(self, place: Place) -> None:
         """Fill one braced aggregate."""
-        bare = self.low.source.scope.complete(strip(place.type))
-        rest = self._array(place, bare, exprs) if isinstance(bare, ArrayType) else self._struct(place, bare, exprs)
-        if rest:
-            raise CompileError("there are more values than members", span_of(rest[0]))
+        self._walk(place, [], braced=True)
+        if self.values:
+            raise CompileError("there are more values than members", span_of(self.values[0]))
 
-    def _struct(self, place: Place, bare: CType, exprs: list[c_ast.Node]) -> list[c_ast.Node]:
-        if not isinstance(bare, StructType):
-            raise TypeMismatch(f"'{bare.spelling()}' takes no list", span_of(exprs[0]) if exprs else 0)
-        members = [each for each in bare.members if each.name or not each.bit_size]
-        at = 0
-        while exprs:
-            head = exprs[0]
-            if isinstance(head, c_ast.NamedInitializer):
-                at = self._designated(place, bare, exprs.pop(0)) + 1
-                continue
-            if at >= len(members) or (bare.kind == "union" and at):
-                return exprs
-            exprs = self._one(self._member(place, bare, (members[at],)), exprs)
-            at += 1
-        return exprs
+    def _walk(self, place: Place, names: list[c_ast.Node], *, braced: bool) -> None:
+        """Fill an aggregate from the member that designators name, or its first, until it is full or the values end.
 
-    def _designated(self, place: Place, struct: StructType, node: c_ast.NamedInitializer) -> int:
-        """Follow .a.b[2]; return the index of the first member named."""
-        first = node.name[0]
-        if not isinstance(first, c_ast.ID):
-            raise CompileError("a struct's members are named by '.name'", span_of(first))
-        path = struct.find(first.name)
-        if not path:
-            raise no_such_member(struct, first.name, span_of(first) or span_of(node))
-        self._follow(self._member(place, struct, path), node.name[1:], node.expr)
-        return [each.name for each in struct.members].index(path[0].name) if path[0] in struct.members else 0
-
-    def _follow(self, place: Place, names: list[c_ast.Node], value: c_ast.Node) -> None:
-        for name in names:
-            bare = self.low.source.scope.complete(strip(place.type))
-            if isinstance(name, c_ast.ID):
-                path = bare.find(name.name) if isinstance(bare, StructType) else ()
-                if not path or not isinstance(bare, StructType):
-                    raise no_such_member(bare, name.name, span_of(name))
-                place = self._member(place, bare, path)
+        Without braces of its own it also ends at the next designator, which is for the aggregate that has them.
+        """
+        bare = self._bare(place)
+        count, at = self._n_parts(bare), 0
+        while self.values:
+            head = self.values[0]
+            if isinstance(head, c_ast.NamedInitializer) and not names:
+                if not braced:
+                    return
+                names = head.name
+                self.values[0] = head.expr
+            if names:
+                at, names = self._find(bare, names)
+            elif at >= count:
+                return
+            part = self._part(place, bare, at)
+            if names:
+                self._walk(part, names, braced=False)
             else:
-                indexes = _indexes(self.low, name)
-                if len(indexes) > 1:
-                    raise Unsupported("[first ... last] must be the first designator", span_of(value))
-                place = self._element(place, bare, indexes[0], span_of(value))
-        initialise(self.low, place, value)
+                self._one(part)
+            names = []
+            at = count if isinstance(bare, StructType) and bare.kind == "union" else at + 1
 
-    def _array(self, place: Place, array: ArrayType, exprs: list[c_ast.Node]) -> list[c_ast.Node]:
-        at = 0
-        while exprs:
-            head = exprs[0]
-            if isinstance(head, c_ast.NamedInitializer):
-                if isinstance(head.name[0], c_ast.ID):
-                    return exprs
-                exprs.pop(0)
-                for at in _indexes(self.low, head.name[0]):
-                    self._follow(self._element(place, array, at, span_of(head.expr)), head.name[1:], head.expr)
-            elif at >= array.count:
-                return exprs
-            else:
-                exprs = self._one(self._element(place, array, at, span_of(head)), exprs)
-            at += 1
-        return exprs
-
-    def _one(self, place: Place, exprs: list[c_ast.Node]) -> list[c_ast.Node]:
+    def _one(self, place: Place) -> None:
         """Initialise one member; without braces of its own, an aggregate takes as many values as it has members."""
-        bare = self.low.source.scope.complete(strip(place.type))
-        head = exprs[0]
-        if isinstance(bare, (ArrayType, StructType)) and not isinstance(head, c_ast.InitList):
-            string = isinstance(head, c_ast.Constant) and head.type.endswith("string")
-            whole = string if isinstance(bare, ArrayType) else is_aggregate(self.low.type_of(head))
-            if not whole:
-                if isinstance(bare, ArrayType):
-                    return self._array(place, bare, exprs)
-                return self._struct(place, bare, exprs)
-        initialise(self.low, place, head)
-        return exprs[1:]
+        bare, value = self._bare(place), self.values[0]
+        if isinstance(bare, (ArrayType, StructType)) and not isinstance(value, c_ast.InitList):
+            string = isinstance(value, c_ast.Constant) and value.type.endswith("string")
+            if not (string if isinstance(bare, ArrayType) else is_aggregate(self.low.type_of(value))):
+                self._walk(place, [], braced=False)
+                return
+        self.values.popleft()
+        initialise(self.low, place, value)
+        shifts, self.shifts = self.shifts, []
+        for shift in shifts:
+            other = Place(place.type, place.base, place.offset + shift, bits=place.bits, variable=place.variable)
+            if isinstance(bare, ArrayType) or is_aggregate(bare):
+                memory.copy(self.low, other, place, span_of(value))
+            else:
+                memory.store_into(self.low, place.type, other, memory.load(self.low, place, span_of(value)), span_of(value))
 
-    def _member(self, place: Place, struct: StructType, path: tuple[object, ...]) -> Place:
-        outer = Place(struct, place.base, place.offset, variable=place.variable)
-        return memory.member(self.low, outer, path)  # type: ignore[arg-type]
+    def _bare(self, place: Place) -> CType:
+        return self.low.source.scope.complete(strip(place.type))
 
-    def _element(self, place: Place, array: CType, index: int, span: int) -> Place:
-        if not isinstance(array, ArrayType):
-            raise TypeMismatch(f"'{array.spelling()}' has no elements", span)
-        if index < 0 or (array.count and index >= array.count):
-            raise CompileError(f"index {index} is outside the array, which has {array.count} elements", span)
-        return Place(array.element, place.base, place.offset + index * size_of(array.element), variable=place.variable)
+    def _n_parts(self, bare: CType) -> int:
+        if isinstance(bare, ArrayType):
+            return bare.count
+        if isinstance(bare, StructType):
+            return len(_members(bare))
+        raise TypeMismatch(f"'{bare.spelling()}' takes no list", span_of(self.values[0]) if self.values else 0)
+
+    def _find(self, bare: CType, names: list[c_ast.Node]) -> tuple[int, list[c_ast.Node]]:
+        """Return which part of an aggregate the first designator names, and the designators that are for that part."""
+        name = names[0]
+        if isinstance(name, c_ast.ID):
+            path = bare.find(name.name) if isinstance(bare, StructType) else ()
+            if not isinstance(bare, StructType) or not path:
+                raise no_such_member(bare, name.name, span_of(name) or span_of(self.values[0]))
+            at = next(at for at, each in enumerate(_members(bare)) if each is path[0])
+            return at, names[1:] if len(path) == 1 else names  # a member of an anonymous one is also that one's
+        indexes = _indexes(self.low, name)
+        if not isinstance(bare, ArrayType):
+            raise TypeMismatch(f"'{bare.spelling()}' has no elements", span_of(name) or span_of(self.values[0]))
+        size = size_of(bare.element)
+        self.shifts = [(at - indexes[-1]) * size + shift for at in indexes for shift in (*self.shifts, 0)][:-1]
+        if len(self.shifts) >= MAX_ELEMENTS:
+            raise Unsupported(f"more than {MAX_ELEMENTS} elements at once", span_of(name))
+        return indexes[-1], names[1:]
+
+    def _part(self, place: Place, bare: CType, at: int) -> Place:
+        if isinstance(bare, StructType):
+            outer = Place(bare, place.base, place.offset, variable=place.variable)
+            return memory.member(self.low, outer, (_members(bare)[at],))
+        assert isinstance(bare, ArrayType)
+        if at < 0 or (bare.count and at >= bare.count):
+            message = f"index {at} is outside the array, which has {bare.count} elements"
+            raise CompileError(message, span_of(self.values[0]))
+        return Place(bare.element, place.base, place.offset + at * size_of(bare.element), variable=place.variable)
+
+
+def _members(struct: StructType) -> list[Member]:
+    """Return what a list initialises of a struct: not its bit fields without a name."""
+    return [each for each in struct.members if each.name or not each.bit_size]
 
 
 def _indexes(low: Lowerer, node: c_ast.Node) -> range:

@@ -923,3 +923,37 @@ u64 f(u64 a, u64 b)
     r = (t[i++] = t[0]);
     return y + t[0].x * 3 + t[1].y * 5 + r.x * 7 + i * 1000;
 }
+
+/// a designator ends what has no braces of its own
+struct sem_list1 { struct { u32 a, b; } i; u32 a, c; };
+struct sem_list2 { u16 x, y; };
+u64 f(u64 a, u64 b)
+{
+    u32 z[2][3] = { 1, 2, [1] = 5, 6, 7 };
+    struct sem_list1 t = { 1, .a = 2 }, u = { 1, .c = a }, v = { .i.b = 4, 5, 6 };
+    struct sem_list2 w[3] = { 1, [1].x = 2, 3, 4 }, y[2] = { [0].y = 8, 9 };
+    struct { u32 a; union { u32 n; u8 b[4]; } u; u32 c; } d = { .u.b[1] = 3, 4 }, e = { .u.n = 5, 6 };
+    struct { struct { u32 a, b; }; union { u32 c, d; }; u32 e; } g = { .a = 1, 2, 3, 4 }, h = { .d = 7, 8, .b = 9, 10 };
+    u64 r = z[0][0] + z[0][1] * 3 + z[1][0] * 5 + z[1][1] * 7 + z[1][2] * 11 + t.i.a + t.a * 13 + u.c + u.i.a * 17;
+    r = r * 31 + v.i.b + v.a * 3 + v.c * 5 + w[0].x * 7 + w[0].y * 9 + w[1].x * 11 + w[1].y * 13 + w[2].x * 15;
+    r = r * 31 + y[0].y + y[1].x * 3 + d.a + d.u.b[1] * 5 + d.u.b[2] * 7 + d.c * 9 + e.u.n * 11 + e.c * 13;
+    return r * 31 + g.a + g.b * 3 + g.c * 5 + g.e * 7 + h.a * 9 + h.b * 11 + h.c * 13 + h.e * 15;
+}
+
+/// the value of a range of elements is evaluated once
+struct sem_range1 { u16 x, y:3, z:5; };
+static inline u32 sem_range2(u64 *n) { return ++*n; }
+u64 f(u64 a, u64 b)
+{
+    int i = 0, j = 0;
+    u64 n = 0, r = 0;
+    u32 t[4] = { [0 ... 3] = i++ }, u[2][3] = { [0 ... 1][1 ... 2] = ++j, [0][2] = 9 }, v[3] = { [0 ... 2] = sem_range2(&n) };
+    struct sem_range1 w[3] = { [0 ... 1] = 3, 4, 5, 6 }, x[3] = { { 1, 2 }, [0 ... 2].z = a + n++ };
+    struct sem_range1 y[2] = { [0 ... 1] = { n++, 5 } }, z[4] = { 0, [1 ... 2] = y[1], 9 };
+    char *s[2] = { [0 ... 1] = i++ ? "ab" : "cd" };
+    for (int k = 0; k < 3; k++)
+        r = r * 7 + t[k] + u[k & 1][k] * 3 + v[k] + w[k].x * 5 + w[k].y * 11 + w[k].z * 13 + x[k].x + x[k].y + x[k].z;
+    for (int k = 0; k < 2; k++)
+        r = r * 7 + y[k].x * 3 + y[k].y + z[k + 1].x + z[k + 2].y * 5 + s[k][1];
+    return r * 100 + i + n * 7 + j;
+}
