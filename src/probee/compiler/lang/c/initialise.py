@@ -12,10 +12,10 @@ from pycparser import c_ast
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.assign import store_aggregate
 from probee.compiler.lang.c.complaint import no_such_member
-from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.constant import compatible, span_of
 from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import Lowerer
-from probee.compiler.lang.c.value import Place, is_aggregate
+from probee.compiler.lang.c.value import Place, is_aggregate, is_wide
 from probee.errors import CompileError, TypeMismatch, Unsupported
 from probee.model.ctype import ArrayType, CType, IntType, Member, StructType, size_of, strip
 
@@ -30,30 +30,22 @@ def complete_array(low: Lowerer, ctype: CType, initialiser: c_ast.Node | None) -
     if isinstance(initialiser, c_ast.InitList):
         if _is_string(bare, initialiser):
             return complete_array(low, ctype, initialiser.exprs[0])
-        return ArrayType(bare.element, _count(low, initialiser))
+        return ArrayType(bare.element, _Filler(low, initialiser.exprs or []).count(bare))
     if isinstance(initialiser, c_ast.Constant) and initialiser.type.endswith("string"):
         return ArrayType(bare.element, len(string_bytes(initialiser.value, span_of(initialiser))) + 1)
     return ctype
 
 
-def _count(low: Lowerer, initialiser: c_ast.InitList) -> int:
-    at = most = 0
-    for each in initialiser.exprs or ():
-        if isinstance(each, c_ast.NamedInitializer) and not isinstance(each.name[0], c_ast.ID):
-            at = _indexes(low, each.name[0])[-1]
-        at += 1
-        most = max(most, at)
-    return most
-
-
 def _is_string(array: ArrayType, initialiser: c_ast.InitList) -> bool:
     """Return whether a list is one string for an array of characters."""
     exprs = initialiser.exprs or []
+    return len(exprs) == 1 and _fits_string(array, exprs[0])
+
+
+def _fits_string(array: ArrayType, value: c_ast.Node) -> bool:
     element = strip(array.element)
-    return (
-        len(exprs) == 1 and isinstance(exprs[0], c_ast.Constant) and exprs[0].type.endswith("string")
-        and isinstance(element, IntType) and element.size == 1
-    )  # fmt: skip
+    string = isinstance(value, c_ast.Constant) and value.type.endswith("string")
+    return string and isinstance(element, IntType) and element.size == 1
 
 
 def initialise(low: Lowerer, place: Place, initialiser: c_ast.Node) -> None:
@@ -62,6 +54,8 @@ def initialise(low: Lowerer, place: Place, initialiser: c_ast.Node) -> None:
     if isinstance(initialiser, c_ast.InitList):
         if isinstance(bare, ArrayType) and _is_string(bare, initialiser):
             initialise(low, place, initialiser.exprs[0])
+        elif is_wide(bare) and initialiser.exprs:
+            _initialise_scalar(low, place, initialiser)
         elif isinstance(bare, (ArrayType, StructType)) or size_of(bare) > 8:
             size = size_of(bare)
             low.b.zero(memory.writable(low, place, span_of(initialiser)), size, place.offset)
@@ -112,15 +106,16 @@ class _Filler:
     """Walks a list of initialisers and the members that they are for.
 
     `values` are those to come; `shifts` says how far from the next one's place others lie that take the same: those of
-    [first ... last], whose last one is initialised and then copied.
+    [first ... last], whose last one is initialised and then copied.  `n_counted` is None unless the elements are only counted.
     """
 
-    __slots__ = ("low", "shifts", "values")
+    __slots__ = ("low", "n_counted", "shifts", "values")
 
     def __init__(self, low: Lowerer, values: list[c_ast.Node]) -> None:
         self.low = low
         self.values = deque(values)
         self.shifts: list[int] = []
+        self.n_counted: int | None = None
 
     def fill(self, place: Place) -> None:
         """Fill one braced aggregate."""
@@ -128,13 +123,18 @@ class _Filler:
         if self.values:
             raise CompileError("there are more values than members", span_of(self.values[0]))
 
+    def count(self, array: ArrayType) -> int:
+        """Return how many elements a list gives an array that says no number."""
+        self.n_counted = 0
+        self._walk(Place(array, self.low.b.const(0)), [], braced=True)
+        return self.n_counted
+
     def _walk(self, place: Place, names: list[c_ast.Node], *, braced: bool) -> None:
         """Fill an aggregate from the member that designators name, or its first, until it is full or the values end.
 
         Without braces of its own it also ends at the next designator, which is for the aggregate that has them.
         """
-        bare = self._bare(place)
-        count, at = self._n_parts(bare), 0
+        bare, at = self._bare(place), 0
         while self.values:
             head = self.values[0]
             if isinstance(head, c_ast.NamedInitializer) and not names:
@@ -144,7 +144,7 @@ class _Filler:
                 self.values[0] = head.expr
             if names:
                 at, names = self._find(bare, names)
-            elif at >= count:
+            elif at >= self._n_parts(bare) and not (braced and self.n_counted is not None):
                 return
             part = self._part(place, bare, at)
             if names:
@@ -152,25 +152,34 @@ class _Filler:
             else:
                 self._one(part)
             names = []
-            at = count if isinstance(bare, StructType) and bare.kind == "union" else at + 1
+            at = self._n_parts(bare) if isinstance(bare, StructType) and bare.kind == "union" else at + 1
+            if braced and self.n_counted is not None:
+                self.n_counted = max(self.n_counted, at)
 
     def _one(self, place: Place) -> None:
         """Initialise one member; without braces of its own, an aggregate takes as many values as it has members."""
         bare, value = self._bare(place), self.values[0]
         if isinstance(bare, (ArrayType, StructType)) and not isinstance(value, c_ast.InitList):
-            string = isinstance(value, c_ast.Constant) and value.type.endswith("string")
-            if not (string if isinstance(bare, ArrayType) else is_aggregate(self.low.type_of(value))):
+            whole = _fits_string(bare, value) if isinstance(bare, ArrayType) else self._fits(bare, value)
+            if not whole:
                 self._walk(place, [], braced=False)
                 return
         self.values.popleft()
-        initialise(self.low, place, value)
         shifts, self.shifts = self.shifts, []
+        if self.n_counted is not None:
+            return
+        initialise(self.low, place, value)
         for shift in shifts:
             other = Place(place.type, place.base, place.offset + shift, bits=place.bits, variable=place.variable)
             if isinstance(bare, ArrayType) or is_aggregate(bare):
                 memory.copy(self.low, other, place, span_of(value))
             else:
                 memory.store_into(self.low, place.type, other, memory.load(self.low, place, span_of(value)), span_of(value))
+
+    def _fits(self, struct: StructType, value: c_ast.Node) -> bool:
+        """Return whether a value is all of a struct, not of its first member."""
+        found = self.low.source.scope.complete(strip(self.low.type_of(value)))
+        return is_aggregate(found) and compatible(found, struct)
 
     def _bare(self, place: Place) -> CType:
         return self.low.source.scope.complete(strip(place.type))

@@ -957,3 +957,38 @@ u64 f(u64 a, u64 b)
         r = r * 7 + y[k].x * 3 + y[k].y + z[k + 1].x + z[k + 2].y * 5 + s[k][1];
     return r * 100 + i + n * 7 + j;
 }
+
+/// arrays without a number have as many elements as their lists reach
+u64 f(u64 a, u64 b)
+{
+    struct p { u32 x, y; };
+    u32 z[][2] = { 1, 2, 3, 4 }; struct p k[] = { [0].x = 1, 2, 3 }; struct p m[] = { {1}, 2, 3, [5].y = 4 };
+    return sizeof(z) + sizeof(k) * 100 + sizeof(m) * 10000 + z[1][1] + k[0].y * 3;
+}
+/// strings in lists
+u64 f(u64 a, u64 b)
+{
+    char *s[2][2] = { "ab", "cd", "ef" }; char t[2][2][4] = { "ab", "cd", "ef" }; char q[][3] = { "ab", "c" };
+    return s[0][1][1] + s[1][0][1] * 3 + t[0][1][0] * 5 + t[1][0][1] * 7 + sizeof(q) * 1000;
+}
+/// a struct in a list is a value of the member that is of its type
+struct sem_list3 { u32 x; };
+struct sem_list4 { struct sem_list3 i; u32 c; };
+u64 f(u64 a, u64 b)
+{
+    struct sem_list3 v = { 5 }; struct sem_list4 t[2] = { v, 3, v, 4 };
+    struct sem_list4 w = { v, a };
+    return t[0].i.x + t[0].c*3+t[1].i.x*5+t[1].c*7 + w.c;
+}
+/// 128 bits in braces
+u64 f(u64 a, u64 b)
+{
+    unsigned __int128 v = { 5 }; unsigned __int128 t[2] = { a, v }; struct { struct { unsigned __int128 q; } i; u32 c; } w = { v, 7 };
+    return (u64)v + (u64)t[0] + (u64)t[1] + (u64)w.i.q + w.c;
+}
+/// bit fields in lists
+u64 f(u64 a, u64 b)
+{
+    struct { u32 a:3, :5, b:8; u32 c; struct { u8 p, q; }; } w = { 1, 2, 3, 4, 5 }, x = { .b = 7, 8, 9 }, y = { .q = 3 };
+    return w.a + w.b * 3 + w.c * 5 + w.p * 7 + w.q * 9 + x.b * 11 + x.c * 13 + x.p * 15 + y.q;
+}
