@@ -357,5 +357,6 @@ def test_somebody_without_privileges_boots_and_is_root_inside(tmp_path_factory):
          "--", "id -u; cat /etc/hostname; cat /etc/shadow; echo; uname -r"],
         env=environment, capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == "0" and done.stdout.split()[-1] == kernel.version, done.stderr
     assert "shadow" in done.stderr  # root inside, yet it cannot read what its user cannot

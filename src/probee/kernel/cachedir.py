@@ -81,9 +81,16 @@ def write_whole(path: str, *pieces: bytes | memoryview) -> bool:
 
 def keep_newest(directory: str, suffix: str, count: int) -> None:
     """Remove all but the `count` files of a kind that were used last."""
+    files: list[tuple[float, str]] = []
     with os.scandir(directory) as entries:
-        files = sorted((entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(suffix))
-    for _, path in files[:-count]:
+        for entry in entries:
+            if not entry.name.endswith(suffix):
+                continue
+            try:
+                files.append((entry.stat().st_mtime, entry.path))
+            except FileNotFoundError:
+                continue  # somebody else removed it meanwhile
+    for _, path in sorted(files)[:-count]:
         _remove(path)
 
 

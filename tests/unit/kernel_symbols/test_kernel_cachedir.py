@@ -88,3 +88,12 @@ def test_only_the_files_used_last_are_kept(home: Path) -> None:
         os.utime(f"{directory}/{name}", (1_000_000 - age, 1_000_000 - age))
     keep_newest(directory, ".btf", 2)
     assert sorted(os.listdir(directory)) == ["new.btf", "old.btf", "oldest.index"]
+
+
+def test_a_file_that_goes_away_while_others_are_counted_is_nothing(home: Path) -> None:
+    directory = cache_directory()
+    assert directory is not None
+    write_whole(f"{directory}/here.btf", b"x")
+    os.symlink(f"{directory}/gone", f"{directory}/gone.btf")  # listed, and not there when it is looked at
+    keep_newest(directory, ".btf", 1)
+    assert os.path.exists(f"{directory}/here.btf")
