@@ -47,7 +47,9 @@ def _call(low: Lowerer, node: c_ast.FuncCall) -> Operand | None:
         from probee.compiler.lang.c.helper import helper
 
         return helper(low, node, name, arguments)
-    known = evaluate_typed(node, low.scope)  # strlen("…"), __builtin_choose_expr and others that are constants
+    if name == "strlen":  # not in the table, for it is no good guess at what strnlen() and others should have been
+        return BUILTINS["__builtin_strlen"](low, node, arguments)
+    known = evaluate_typed(node, low.scope)  # of calls that are constants
     if known is not None:
         return Operand(known[1], low.b.const(known[0], int_type(size_of(known[1]))))
     raise _unknown(low, callee)
@@ -72,6 +74,10 @@ def _place_of_call(low: Lowerer, node: c_ast.FuncCall) -> Place:
     """f(x).member"""
     name = node.name.name if isinstance(node.name, c_ast.ID) else ""
     declaration = low.source.functions.get(name)
+    if declaration is None and name == "__builtin_choose_expr":
+        from probee.compiler.lang.c.intrinsic import chosen
+
+        return low.place(chosen(low, node, list(node.args.exprs) if node.args is not None else []))
     if declaration is None or not is_aggregate(declaration.result):
         raise CompileError("this has no address", span_of(node))
     place = _inline(low, node, declaration, list(node.args.exprs) if node.args is not None else [])

@@ -77,9 +77,9 @@ def condition(low: Lowerer, node: c_ast.Node, yes: Block, no: Block) -> None:
 
 
 def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
-    if node.iftrue is None:
-        return _elvis(low, node)
     ctype = _ternary_type(low, node)
+    if node.iftrue is None:
+        return low.in_memory(node, _wide_elvis(low, node, ctype)) if is_wide(ctype) else _elvis(low, node)
     if is_scalar(ctype):
         place = _choose(low, node, ctype)
         return memory.load(low, place, span_of(node))
@@ -91,10 +91,14 @@ def _ternary(low: Lowerer, node: c_ast.TernaryOp) -> Operand | None:
 
 def _ternary_place(low: Lowerer, node: c_ast.TernaryOp) -> Place:
     """A struct, one of two."""
-    ctype = _ternary_type(low, node) if node.iftrue is not None else INT
+    ctype = _ternary_type(low, node)
     if not is_aggregate(ctype):
         raise CompileError("this has no address", span_of(node))
-    return _choose(low, node, ctype)
+    if node.iftrue is not None:
+        return _choose(low, node, ctype)
+    if not is_wide(ctype):
+        raise TypeMismatch(f"'{ctype.spelling()}' is neither true nor false", span_of(node.cond))
+    return _wide_elvis(low, node, ctype)
 
 
 def _choose(low: Lowerer, node: c_ast.TernaryOp, ctype: CType) -> Place:
@@ -140,10 +144,28 @@ def _elvis(low: Lowerer, node: c_ast.TernaryOp) -> Operand:
     return memory.load(low, place, span)
 
 
+def _wide_elvis(low: Lowerer, node: c_ast.TernaryOp, ctype: CType) -> Place:
+    """x ?: y of 128 bits"""
+    from probee.compiler.lang.c.wide import truth_at
+
+    b = low.b
+    result = low.variable(ctype, "choice", key=("?:", id(node)))
+    place = Place(ctype, result.slot, variable=result)
+    no, end = b.new_block(), b.new_block()
+    store_aggregate(low, place, node.cond)
+    b.branch(truth_at(low, place, span_of(node)), end, no)
+    b.at(no)
+    store_aggregate(low, place, node.iffalse)
+    b.jump(end)
+    b.at(end)
+    return place
+
+
 def _ternary_type(low: Lowerer, node: c_ast.TernaryOp) -> CType:
-    left, right = (decay(low.type_of(branch)) for branch in (node.iftrue, node.iffalse))
+    first = node.iftrue if node.iftrue is not None else node.cond
+    left, right = (decay(low.type_of(branch)) for branch in (first, node.iffalse))
     if is_pointer(left) and is_pointer(right):
-        return right if pointee(left) is VOID and evaluate(node.iftrue, low.scope) == 0 else left
+        return right if pointee(left) is VOID and evaluate(first, low.scope) == 0 else left
     if is_pointer(left) or is_pointer(right):
         return left if is_pointer(left) else right
     if is_integer(left) and is_integer(right):

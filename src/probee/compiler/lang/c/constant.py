@@ -262,7 +262,7 @@ def _call(node: c_ast.FuncCall, scope: Scope) -> tuple[int, CType] | None:
         return len(text.partition(b"\0")[0]), basic.UNSIGNED_LONG
     if name == "__builtin_constant_p" and len(arguments) == 1:
         return int(evaluate(arguments[0], scope) is not None), basic.INT
-    if name in ("__builtin_expect", "__builtin_choose_expr") and len(arguments) >= 2:
+    if (name, len(arguments)) in (("__builtin_expect", 2), ("__builtin_choose_expr", 3)):
         first = evaluate_typed(arguments[0], scope)
         if name == "__builtin_expect" or first is None:
             return first

@@ -181,15 +181,51 @@ def _count_bits(kind: str, size: int) -> Builtin:
     return build
 
 
-def _first(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+def _first(n_expected: int) -> Builtin:
     """__builtin_expect(x, y), __builtin_preserve_access_index(x): x"""
-    return low.operand(arguments[0])
+
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+        n_arguments(node, arguments, node.name.name, n_expected)
+        return low.operand(arguments[0])
+
+    return build
 
 
 def _constant_p(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
     from probee.compiler.lang.c.constant import evaluate
 
+    n_arguments(node, arguments, node.name.name, 1)
     return Operand(INT, low.b.const(evaluate(arguments[0], low.scope) is not None, int_type(4)))
+
+
+def _known(n_expected: int, takes: str) -> Builtin:
+    """What is known while we compile, or refused: strlen("…"), __builtin_types_compatible_p"""
+
+    def build(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+        from probee.compiler.lang.c.constant import evaluate_typed
+
+        n_arguments(node, arguments, node.name.name, n_expected)
+        found = evaluate_typed(node, low.scope)
+        if found is None:
+            raise Unsupported(f"{node.name.name}() takes {takes}", span_of(node))
+        return Operand(found[1], low.b.const(found[0], int_type(size_of(found[1]))))
+
+    return build
+
+
+def chosen(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> c_ast.Node:
+    """Return the expression that __builtin_choose_expr(constant, x, y) is; the other one is not evaluated."""
+    from probee.compiler.lang.c.constant import evaluate
+
+    n_arguments(node, arguments, node.name.name, 3)
+    number = evaluate(arguments[0], low.scope)
+    if number is None:
+        raise CompileError(f"{node.name.name}() chooses by a constant", span_of(arguments[0]) or span_of(node))
+    return arguments[1 if number else 2]
+
+
+def _choose(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand | None:
+    return low.value(chosen(low, node, arguments))
 
 
 def _unreachable(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> None:
@@ -284,7 +320,9 @@ BUILTINS.update(
         "__atomic_load_n": _atomic_load, "__atomic_store_n": _atomic_store,
         "__sync_val_compare_and_swap": _compare_and_swap, "__sync_bool_compare_and_swap": _compare_and_swap,
         "__builtin_bswap16": _bswap(2), "__builtin_bswap32": _bswap(4), "__builtin_bswap64": _bswap(8),
-        "__builtin_expect": _first, "__builtin_preserve_access_index": _first, "__builtin_constant_p": _constant_p,
+        "__builtin_expect": _first(2), "__builtin_preserve_access_index": _first(1), "__builtin_constant_p": _constant_p,
+        "__builtin_strlen": _known(1, "a literal"),
+        "__builtin_types_compatible_p": _known(2, "two types"), "__builtin_choose_expr": _choose,
         "__builtin_unreachable": _unreachable, "__builtin_trap": _unreachable,
         "__builtin_alloca": _no_equivalent,
         "load_byte": _load_packet(1), "load_half": _load_packet(2), "load_word": _load_packet(4), "load_dword": _load_packet(8),

@@ -174,7 +174,12 @@ def _store(low: Lowerer, place: Place, halves: tuple[Value, Value], span: int) -
 
 def truth(low: Lowerer, node: c_ast.Node) -> Value:
     """Return, as an IR bool, whether an integer of 128 bits is not 0."""
-    first, second = _halves(low, node, None)
+    return truth_at(low, _place(low, node), span_of(node))
+
+
+def truth_at(low: Lowerer, place: Place, span: int) -> Value:
+    """Return, as an IR bool, whether an integer of 128 bits at a place is not 0."""
+    first, second = _loaded(low, place, span)
     return low.b.compare(op.NE, low.b.or_(first, second), 0)
 
 

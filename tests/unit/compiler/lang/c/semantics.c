@@ -986,6 +986,26 @@ u64 f(u64 a, u64 b)
     unsigned __int128 v = { 5 }; unsigned __int128 t[2] = { a, v }; struct { struct { unsigned __int128 q; } i; u32 c; } w = { v, 7 };
     return (u64)v + (u64)t[0] + (u64)t[1] + (u64)w.i.q + w.c;
 }
+
+/// ?: of 128 bits without a middle
+static inline unsigned __int128 sem_elvis1(u64 *n, u64 x) { *n += 1; return (unsigned __int128)x << 64; }
+u64 f(u64 a, u64 b)
+{
+    u64 n = 0;
+    unsigned __int128 x = sem_elvis1(&n, a) ?: 5, y = (s8)a ?: (__int128)-3, z = b ?: sem_elvis1(&n, 9);
+    u64 high = (u64)((sem_elvis1(&n, b) ?: (unsigned __int128)a) >> 64);
+    return (u64)x + (u64)(x >> 64) * 3 + (u64)y * 5 + (u64)(y >> 64) * 7 + (u64)(z >> 64) * 9 + (u64)z * 11 + high + n * 1000;
+}
+
+/// __builtin_choose_expr is one of two
+struct sem_choose1 { u32 x, y; };
+u64 f(u64 a, u64 b)
+{
+    struct sem_choose1 s = { a, 2 }, t = __builtin_choose_expr(sizeof(s) == 8, s, 3);
+    int i = 0;
+    u64 r = __builtin_choose_expr(0, i++, a) + __builtin_choose_expr(1, b, i++) * 3;
+    return r + i + t.x * 5 + __builtin_choose_expr(1, s, 0).y * 7 + __builtin_expect(a > b, 0) * 1000;
+}
 /// bit fields in lists
 u64 f(u64 a, u64 b)
 {
