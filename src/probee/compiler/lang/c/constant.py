@@ -81,6 +81,8 @@ def common_type(left: CType, right: CType) -> IntType:
 def compatible(left: CType, right: CType) -> bool:
     """Return whether two types are one, whatever they are called: `unsigned long` and BTF's `long unsigned int`."""
     a, b = strip(left), strip(right)
+    if isinstance(a, EnumType) != isinstance(b, EnumType):
+        a, b = _underlying(a), _underlying(b)
     if isinstance(a, IntType) and isinstance(b, IntType):
         return a.size == b.size and _words(a) == _words(b)
     if isinstance(a, PointerType) and isinstance(b, PointerType):
@@ -88,6 +90,19 @@ def compatible(left: CType, right: CType) -> bool:
     if isinstance(a, ArrayType) and isinstance(b, ArrayType):
         return compatible(a.element, b.element) and (a.count == b.count or not a.count or not b.count)  # `extern int t[];`
     return a is b or a.spelling() == b.spelling()
+
+
+def _underlying(ctype: CType) -> CType:
+    """Return the integer type that GNU C makes an enum of: unsigned unless it has negative enumerators."""
+    if not isinstance(ctype, EnumType) or ctype.size not in _ENUMS:
+        return ctype
+    return _ENUMS[ctype.size][ctype.signed]
+
+
+_ENUMS = {  # size → (unsigned, signed)
+    1: (basic.UNSIGNED_CHAR, basic.SIGNED_CHAR), 2: (basic.UNSIGNED_SHORT, basic.SHORT),
+    4: (basic.UNSIGNED_INT, basic.INT), 8: (basic.UNSIGNED_LONG, basic.LONG),
+}  # fmt: skip
 
 
 def _words(ctype: IntType) -> list[str]:

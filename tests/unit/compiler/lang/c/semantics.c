@@ -1006,6 +1006,21 @@ u64 f(u64 a, u64 b)
     u64 r = __builtin_choose_expr(0, i++, a) + __builtin_choose_expr(1, b, i++) * 3;
     return r + i + t.x * 5 + __builtin_choose_expr(1, s, 0).y * 7 + __builtin_expect(a > b, 0) * 1000;
 }
+
+/// an enum is an unsigned int to _Generic, or an int where it has negative numbers
+enum sem_enum1 { SEM_ENUM_A, SEM_ENUM_B = 7 };
+enum sem_enum2 { SEM_ENUM_C = -1, SEM_ENUM_D };
+enum sem_enum3 { SEM_ENUM_E = 3 };
+u64 f(u64 a, u64 b)
+{
+    enum sem_enum1 x = a & 1; enum sem_enum2 y = SEM_ENUM_C; enum sem_enum3 z = SEM_ENUM_E;
+    enum sem_enum1 *p = &x; typedef enum sem_enum2 named; named w = SEM_ENUM_D;
+    u64 r = _Generic(x, int: 1, unsigned int: 2, default: 3) + _Generic(y, int: 1, unsigned int: 2, default: 3) * 10;
+    r += _Generic(z, enum sem_enum1: 1, enum sem_enum3: 2, default: 3) * 100 + _Generic(p, u32 *: 1, default: 2) * 1000;
+    r += _Generic(w, unsigned int: 1, int: 2) * 10000 + _Generic(SEM_ENUM_B, unsigned int: 1, int: 2) * 100000;
+    r += _Generic(x, u64: 1, s64: 2, u8: 3, default: 4) * 1000000;
+    return r + x + y + z;
+}
 /// bit fields in lists
 u64 f(u64 a, u64 b)
 {
