@@ -1027,3 +1027,26 @@ u64 f(u64 a, u64 b)
     struct { u32 a:3, :5, b:8; u32 c; struct { u8 p, q; }; } w = { 1, 2, 3, 4, 5 }, x = { .b = 7, 8, 9 }, y = { .q = 3 };
     return w.a + w.b * 3 + w.c * 5 + w.p * 7 + w.q * 9 + x.b * 11 + x.c * 13 + x.p * 15 + y.q;
 }
+
+/// a label in an expression that is one of two is one label
+u64 f(u64 a, u64 b)
+{
+    return a ? ({ u64 q = b; if (q & 1) goto odd; q++; odd: ; q + 5; }) : 1;
+}
+
+/// one of many, and one of many in there
+u64 f(u64 a, u64 b)
+{
+    u64 k = a & 15;
+    return k == 0 ? 3 : k == 1 ? b : k == 2 ? -7 : k == 3 ? 5u : k == 4 ? b + 1 : k == 5 ? 50 : k == 6 ? 8 : k == 7 ? 90 :
+        k == 8 ? 11 : k == 9 ? 21 : k == 10 ? b * 2 : k == 11 ? 33 : k == 12 ? 17 : k == 13 ? b - 1 : 99;
+}
+
+/// the place behind an array has an address
+u64 f(u64 a, u64 b)
+{
+    u8 t[8] = {1, 2, 3}, *end = &t[8]; u64 n = 0;
+    for (u8 *p = t; p < end; p++)
+        n = n * 3 + *p;
+    return n + (end - t) * a;
+}
