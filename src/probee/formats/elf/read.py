@@ -11,13 +11,14 @@ import sys
 from struct import Struct, calcsize, unpack_from
 
 from probee.errors import FormatError
+from probee.formats.elf.lookup import SymbolLookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from mmap import mmap
 
-    from probee.formats.elf.symbol import Symbol, SymbolTable
+    from probee.formats.elf.symbol import SymbolTable
 
     Buffer = bytes | mmap
 
@@ -60,7 +61,7 @@ class Segment:
             self.type, self.offset, self.address, _, self.file_size, self.memory_size, self.flags, self.align = row
 
 
-class ElfFile:
+class ElfFile(SymbolLookup):
     """One ELF file in memory, mapped or read; `name` is what messages call it.
 
     Addresses are those the linker gave, file offsets count from the first byte of the file; `base` is where this one begins
@@ -321,22 +322,6 @@ class ElfFile:
     def tables(self) -> list[SymbolTable]:
         """Return the tables of symbols in the order in which names are looked up: all symbols, then the dynamic ones."""
         return [table for table in (self.symtab, self.dynsym) if table is not None]
-
-    def find(self, name: str) -> list[Symbol]:
-        """Return the symbols of a name, of the first table that has it; see SymbolTable.find."""
-        return next((found for table in self.tables() if (found := table.find(name))), [])
-
-    def find_many(self, names: Iterable[str]) -> dict[str, list[Symbol]]:
-        """Return the symbols of each name that is known, as `find` does; much cheaper than that for more than a few names."""
-        left, found = set(names), {}
-        for table in self.tables():
-            found.update(table.find_many(left))
-            left -= found.keys()
-        return found
-
-    def function_names(self) -> list[str]:
-        """Return the names of all functions defined here, each once."""
-        return list(dict.fromkeys([name for table in self.tables() for name in table.function_names()]))
 
 
 def _text(raw: bytes) -> str:

@@ -7,12 +7,13 @@ The order is the one in which names are most exact: the file's own .symtab, else
 from __future__ import annotations
 
 from probee.errors import FormatError, ProbeeError
+from probee.formats.elf.lookup import SymbolLookup
 from probee.kernel.symbols.binary import open_elf
 from probee.kernel.symbols.debugfile import DEBUG_DIRECTORIES, find_debug_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from probee.formats.elf.read import ElfFile
     from probee.formats.elf.symbol import Symbol, SymbolTable
@@ -32,7 +33,7 @@ def open_module(
     return Module(open_elf(path), path, directories=directories, note=note)
 
 
-class Module:
+class Module(SymbolLookup):
     """`path` is what people know the file by; `prefix` is what stands before it where another root directory is meant.
 
     `note` is told of every other file that is looked for.
@@ -116,21 +117,3 @@ class Module:
                 self._undescribed = error
                 raise
         return self._debug_info
-
-    def find(self, name: str) -> list[Symbol]:
-        """Return the symbols of a name, of the first table that has it; see SymbolTable.find."""
-        return next((found for table in self.tables() if (found := table.find(name))), [])
-
-    def find_many(self, names: Iterable[str]) -> dict[str, list[Symbol]]:
-        """Return the symbols of each name that is known, as `find` does; much cheaper than that for more than a few names."""
-        left, found = set(names), {}
-        for table in self.tables():
-            found.update(table.find_many(left))
-            left -= found.keys()
-            if not left:
-                break
-        return found
-
-    def function_names(self) -> list[str]:
-        """Return the names of all functions, each once."""
-        return list(dict.fromkeys([name for table in self.tables() for name in table.function_names() if name]))
