@@ -10,8 +10,7 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,7 @@ import pytest
 from probee.errors import CompileError
 from probee.kernel.features.feature import has
 from probee.kernel.target import LiveTarget
-from probee.outputs.text import TextOutput
-from probee.runtime.session import Session
+from script_run import lines
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
@@ -95,20 +93,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "every")
 
 
-def output(script: str, *, command: Sequence[str] = ()) -> list[str]:
-    """Return the lines that a script prints, while a command runs if there is one."""
-    from probee.compiler.compile import compile
-
-    out, err = BytesIO(), BytesIO()
-    spec = compile(script, LiveTarget(), {"has_child": bool(command)})
-    with Session(spec, command=command) as session:
-        writer = TextOutput(out, err, session.source, quiet=True)
-        for batch in session.batches():
-            writer.write(batch)
-    assert not err.getvalue(), err.getvalue().decode()
-    return [line for line in out.getvalue().decode().splitlines() if line]
-
-
 def counts(lines: list[str]) -> dict[str, int]:
     return {key: int(value) for key, _, value in (line.rpartition(": ") for line in lines) if value.lstrip("-").isdigit()}
 
@@ -118,18 +102,18 @@ def expected(parts: dict[str, dict[str, int]]) -> dict[str, int]:
 
 
 def test_each_kind_in_the_kernel_fires_once_a_call_with_its_arguments(program: str, kprobes: None, tracefs: str) -> None:
-    assert counts(output(" ".join(KERNEL), command=[program])) == expected(KERNEL)
+    assert counts(lines(" ".join(KERNEL), command=[program])) == expected(KERNEL)
 
 
 def test_each_kind_in_a_program_fires_once_a_call_with_its_arguments(program: str) -> None:
     if not has("uprobe"):
         pytest.skip("this kernel has no uprobes")
-    lines = output(" ".join(USER).replace("PROGRAM", program), command=[program])
-    found = counts(lines)
+    said = lines(" ".join(USER).replace("PROGRAM", program), command=[program])
+    found = counts(said)
     assert found.pop("]") == CALLS  # the stack
     assert found == expected(USER)
-    first = lines.index("@stack[")
-    assert [line.strip().partition("+")[0] for line in lines[first + 1 : first + 3]] == ["between", "main"]
+    first = said.index("@stack[")
+    assert [line.strip().partition("+")[0] for line in said[first + 1 : first + 3]] == ["between", "main"]
 
 
 def test_a_session_runs_at_both_ends_of_a_call(program: str, kprobes: None) -> None:
@@ -137,18 +121,18 @@ def test_a_session_runs_at_both_ends_of_a_call(program: str, kprobes: None) -> N
     script = (
         f"kprobe:{KILL[:-1]}* {OURS} {{ @in = count(); }} kretprobe:{KILL[:-1]}* {OURS} {{ @out[(int64)retval] = count(); }}"
     )
-    assert output(script, command=[program]) == [f"@in: {CALLS}", f"@out[-22]: {CALLS}"]
+    assert lines(script, command=[program]) == [f"@in: {CALLS}", f"@out[-22]: {CALLS}"]
 
 
 def test_a_watchpoint_fires_once_a_write(program: str) -> None:
     """By itself: an emulated machine takes a step over a uprobe's instruction for another write."""
-    assert output("watchpoint:0x10000000:8:w { @ = count(); }", command=[program]) == [f"@: {CALLS}"]
+    assert lines("watchpoint:0x10000000:8:w { @ = count(); }", command=[program]) == [f"@: {CALLS}"]
 
 
 def test_a_walk_over_tasks_meets_each_once() -> None:
     if LiveTarget().type_named("struct", "bpf_iter__task") is None:
         pytest.skip("this kernel has no iterators")
-    assert output(f"iter:task /ctx.task.pid == {os.getpid()}/ {{ @[ctx.task.tgid] = count(); }}") == [f"@[{os.getpid()}]: 1"]
+    assert lines(f"iter:task /ctx.task.pid == {os.getpid()}/ {{ @[ctx.task.tgid] = count(); }}") == [f"@[{os.getpid()}]: 1"]
 
 
 # -- programs that are somebody else's
@@ -166,7 +150,7 @@ def test_pythons_own_probes_tell_what_it_imports(tmp_path: Path) -> None:
         f'usdt:{PYTHON}:python:import__find__load__done /str(arg0) == "calendar"/ {{ @done[arg1] = count(); }}'
         f"usdt:{PYTHON}:python:gc__start /arg0 == 2/ {{ @collected = count(); }}"
     )
-    found = counts(output(script, command=[PYTHON, "-S", "-E", str(tmp_path / "imports.py")]))
+    found = counts(lines(script, command=[PYTHON, "-S", "-E", str(tmp_path / "imports.py")]))
     assert (found["@started"], found["@done[1]"]) == (1, 1)
     assert found["@collected"] >= 1
 
@@ -216,4 +200,4 @@ def test_what_another_user_types_into_a_bash_is_seen(shell: tuple[int, int]) -> 
 def test_a_probe_on_nothing_is_refused_on_every_kernel(program: str) -> None:
     for place in (f"uprobe:{program}:no_such", f"usdt:{program}:every:no_such"):
         with pytest.raises(CompileError, match="No matches for"):
-            output(f"{place} {{ }}", command=[program])
+            lines(f"{place} {{ }}", command=[program])

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
 
 import pytest
 
-from probee.compiler.compile import compile
 from probee.kernel.features import feature
-from probee.kernel.target import LiveTarget
-from probee.outputs.text import TextOutput
-from probee.runtime.session import Session
+from script_run import lines
 
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(os.geteuid() != 0, reason="loading programs needs root"),
 ]
-
-
-def output(script: str) -> str:
-    out = BytesIO()
-    with Session(compile(script, LiveTarget())) as session:
-        writer = TextOutput(out, BytesIO(), session.source)
-        for batch in session.batches():
-            writer.write(batch)
-        writer.close()
-    return out.getvalue().decode().strip()
-
 
 RANGES = [("cpu", "0", 0), ("cpu - cpu", "3", 3), ("cpu + 5", "cpu", 0), ("-2", "cpu * 0 + 2", 4)]
 
@@ -39,4 +24,4 @@ def test_a_loop_runs_as_often_as_its_range_says(start: str, end: str, turns: int
         pytest.skip("this kernel lacks bpf_loop")
     loop = f"for ($i : (int64)({start})..(int64)({end})) {{ $n++; }}"
     script = f'begin {{ printf("n="); $n = 0; {loop} printf("%d\\n", $n); }} begin {{ exit(); }}'
-    assert output(script) == f"n={turns}"
+    assert lines(script) == [f"n={turns}"]

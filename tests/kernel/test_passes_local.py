@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
 
 import pytest
 
-from probee.compiler.compile import compile
-from probee.kernel.target import LiveTarget
-from probee.outputs.text import TextOutput
-from probee.runtime.session import Session
+from script_run import printed
 
 pytestmark = [
     pytest.mark.kernel,
@@ -26,17 +22,7 @@ SCRIPT = """BEGIN {
 }"""
 
 
-def printed(*, local: bool) -> str:
-    out = BytesIO()
-    with Session(compile(SCRIPT, LiveTarget(), {"local": local})) as session:
-        writer = TextOutput(out, BytesIO(), session.source)
-        for batch in session.batches():
-            writer.write(batch)
-        writer.close()
-    return out.getvalue().decode()
-
-
 def test_neighbours_read_at_once_are_what_they_are_alone() -> None:
-    alone = printed(local=False)
+    alone = printed(SCRIPT, options={"local": False})
     assert alone.split()[0] == str(os.getppid())
-    assert printed(local=True) == alone
+    assert printed(SCRIPT, options={"local": True}) == alone

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
 
 import pytest
 
-from probee.compiler.compile import compile
 from probee.kernel.features import feature
-from probee.kernel.target import LiveTarget
-from probee.outputs.text import TextOutput
-from probee.runtime.session import Session
+from script_run import lines
 
 pytestmark = [
     pytest.mark.kernel,
@@ -19,22 +15,12 @@ pytestmark = [
 ]
 
 
-def first_line(script: str) -> str:
-    out = BytesIO()
-    with Session(compile(script, LiveTarget())) as session:
-        writer = TextOutput(out, BytesIO(), session.source)
-        for batch in session.batches():
-            writer.write(batch)
-        writer.close()
-    return out.getvalue().decode().split("\n")[0]
-
-
 @pytest.mark.parametrize("n", [20, 60, 150])
 def test_many_numbers_alive_at_once_keep_their_values(n: int) -> None:
     make = "".join(f"$a{i} = rand; " for i in range(n))
     keep = "".join(f"@x[{i}] = $a{i}; " for i in range(n))
     look = "".join(f"if (@x[{i}] != $a{i}) {{ $bad++; }} " for i in range(n))
-    assert first_line(f'BEGIN {{ {make}{keep}$bad = 0; {look}printf("%d\\n", $bad); clear(@x); exit(); }}') == "0"
+    assert lines(f'BEGIN {{ {make}{keep}$bad = 0; {look}printf("%d\\n", $bad); clear(@x); exit(); }}')[0] == "0"
 
 
 def test_long_strings_in_keys_and_values_of_loops_keep_their_values() -> None:
@@ -49,7 +35,7 @@ def test_long_strings_in_keys_and_values_of_loops_keep_their_values() -> None:
         print(@o["{b}", "{a}"]);
         exit();
     }}"""
-    assert first_line(script) == f"((({b}, {b}), ({a}, {b})), {b}, {a})"
+    assert lines(script)[0] == f"((({b}, {b}), ({a}, {b})), {b}, {a})"
 
 
 @pytest.mark.parametrize("length", [200, 1024, 2048])
@@ -61,7 +47,7 @@ def test_tuples_of_long_strings_are_copied_whole(length: int) -> None:
         if ($u.1.1.0 == $t.0.0) {{ printf("%d %d\\n", $u.0.1, $u.1.1.1); }}
         clear(@m); exit();
     }}"""
-    assert first_line(script) == "1 2"
+    assert lines(script)[0] == "1 2"
 
 
 @pytest.mark.parametrize("length", [200, 1024])
@@ -70,7 +56,7 @@ def test_functions_take_and_return_long_strings(length: int) -> None:
     script = f"""config = {{ max_strlen = {length} }}
     fn other($s : string[{length}], $n : int64) : string[{length}] {{ if ($n > 1) {{ return "many"; }} return $s; }}
     begin {{ $a = other("{text}", 1); $b = other($a, 2); printf("%d %s\\n", $a == "{text}", $b); exit(); }}"""
-    assert first_line(script) == "1 many"
+    assert lines(script)[0] == "1 many"
 
 
 def test_a_short_string_in_a_long_one_is_looked_through_where_pointers_lay() -> None:
@@ -79,4 +65,4 @@ def test_a_short_string_in_a_long_one_is_looked_through_where_pointers_lay() -> 
         pytest.skip("this kernel lacks bpf_loop")
     loop = "for ($i : 0..100) { $n += 1; }"
     look = 'strstr((string[200])(comm), "no such")'
-    assert first_line(f'begin {{ $n = 0; {loop} printf("%d %d\\n", $n, {look} < 0); exit(); }}') == "100 1"
+    assert lines(f'begin {{ $n = 0; {loop} printf("%d %d\\n", $n, {look} < 0); exit(); }}')[0] == "100 1"

@@ -20,31 +20,17 @@ from probee.kernel.features.feature import has
 from probee.kernel.target import LiveTarget
 from probee.model.spec import ObjectSpec
 from probee.runtime.session import Session
+from script_run import lines
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
 CALLS = 7
 
 
-def compiled(script: str, *, pid: bool = False, child: bool = False) -> ObjectSpec:
+def compiled(script: str) -> ObjectSpec:
     from probee.compiler.compile import compile
 
-    return compile(script, LiveTarget(), {"has_pid": pid, "has_child": child})
-
-
-def lines(script: str, *, command: tuple[str, ...] = (), pid: int = 0) -> list[str]:
-    """Return what a script prints."""
-    from io import BytesIO
-
-    from probee.outputs.text import TextOutput
-
-    out, err = BytesIO(), BytesIO()
-    with Session(compiled(script, pid=bool(pid), child=bool(command)), command=command, pid=pid) as session:
-        writer = TextOutput(out, err, session.source, quiet=True)
-        for batch in session.batches():
-            writer.write(batch)
-    assert not err.getvalue(), err.getvalue().decode()
-    return [line for line in out.getvalue().decode().splitlines() if line]
+    return compile(script, LiveTarget())
 
 
 def python(code: str) -> tuple[str, ...]:
