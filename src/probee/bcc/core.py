@@ -6,6 +6,7 @@ The parts (kernelprobe.py, userprobe.py, network.py …) add ways of attaching; 
 from __future__ import annotations
 
 import atexit
+import ctypes as ct
 import os
 
 from probee.bcc.constant import BPFProgType
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from probee.kernel.programs.program import Program
     from probee.model.spec import ObjectSpec
 
+_epoll_wait = ct.CDLL(None, use_errno=True).epoll_wait
+_epoll_wait.argtypes = (ct.c_int, ct.c_void_p, ct.c_int, ct.c_int)
+_MOST_READY = 256  # that one wait tells of
+_EPOLL_EVENT_BYTES = 16  # struct epoll_event: 12 on x86
 _LIMIT = 1000  # of probes, unless BCC_PROBE_LIMIT says otherwise
 _open_probes = [0]  # in the whole process
 
@@ -219,17 +224,26 @@ class Core:
             self._polls[kind] = epoll()
         return self._polls[kind]
 
+    def _wait(self, kind: str, timeout: float) -> bool:
+        """Wait for a buffer to have something, and no longer than until a signal comes: programs look at what its handler did."""
+        ready = (ct.c_char * (_MOST_READY * _EPOLL_EVENT_BYTES))()
+        limit = max(-1, min(int(timeout), (1 << 31) - 1))
+        return bool(_epoll_wait(self._poll(kind).fileno(), ready, _MOST_READY, limit) > 0)
+
+    def _deliver(self, buffers: list[Delivery]) -> None:
+        for delivery in buffers:
+            if not delivery.closed:
+                delivery.deliver()
+
     def perf_buffer_poll(self, timeout: int = -1) -> None:
         """Wait for records, at most `timeout` milliseconds, and call back for those that are there."""
         buffers = list(self.perf_buffers.values())
-        if any(delivery.waiting for delivery in buffers) or self._poll("perf").poll(_seconds(timeout)):
-            for delivery in buffers:
-                delivery.deliver()
+        if any(delivery.waiting for delivery in buffers) or self._wait("perf", timeout):
+            self._deliver(buffers)
 
     def perf_buffer_consume(self) -> None:
         """Call back for the records that are there, without waiting."""
-        for delivery in list(self.perf_buffers.values()):
-            delivery.deliver()
+        self._deliver(list(self.perf_buffers.values()))
 
     def kprobe_poll(self, timeout: int = -1) -> None:
         """The old name of perf_buffer_poll."""
@@ -240,15 +254,14 @@ class Core:
         if not self._ring_buffers:
             raise BccError("No ring buffers to poll")
         waits = any(delivery.waiting for delivery in self._ring_buffers.values())
-        if waits or self._poll("ring").poll(_seconds(timeout)):
-            self.ring_buffer_consume()
+        if waits or self._wait("ring", timeout):
+            self._deliver(list(self._ring_buffers.values()))
 
     def ring_buffer_consume(self) -> None:
         """Call back for the records that are there, without waiting."""
         if not self._ring_buffers:
             raise BccError("No ring buffers to poll")
-        for delivery in list(self._ring_buffers.values()):
-            delivery.deliver()
+        self._deliver(list(self._ring_buffers.values()))
 
     # -- the end
 
@@ -294,6 +307,3 @@ class Core:
     def __exit__(self, *_: object) -> None:
         self.cleanup()
 
-
-def _seconds(milliseconds: int) -> float:
-    return -1 if milliseconds < 0 else milliseconds / 1000

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes as ct
 import sys
+from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ class Waiting:
 class Delivery:
     """Hands out the records of one table; a subclass says how they are read."""
 
-    def __init__(self, callback: Callable[..., Any]) -> None:
+    def __init__(self, callback: Callable[..., Any], room: int = 0) -> None:
+        """`room` is the buffer's size in bytes."""
         self.callback = callback
+        self.closed = False  # perhaps by a callback, or another thread
+        self._room = room
+        self._kept: deque[bytes] = deque()
+        self._kept_size = 0
         self.waiting: list[Waiting] = []  # the next one last
         self.data = b""  # what is being handed out
         self.base = 0
@@ -46,7 +52,15 @@ class Delivery:
     def put(self, first: Any, data: bytes, runs: Iterable[tuple[int, int, int, int]]) -> None:
         """Add the runs of a batch, in their order, behind what waits."""
         base = address_of_bytes(data)
+        self._keep(data)
         self.waiting[:0] = [Waiting(first, data, base, run) for run in runs][::-1]
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what programs may still look at through pointers of their own: as much as the buffer itself would."""
+        self._kept.append(data)
+        self._kept_size += len(data)
+        while self._kept_size - len(self._kept[0]) > self._room:
+            self._kept_size -= len(self._kept.popleft())
 
     def event(self, address: int, kind: Any) -> Any:
         """Return a copy of a record as an object of a class; it stays what it is."""
@@ -62,8 +76,8 @@ class Delivery:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give the buffer's memory back."""
-        raise NotImplementedError
+        """Give the buffer's memory back; what was read of it stays."""
+        self.closed = True
 
     def hand_out(self) -> None:
         """Call back for every record that waits."""
@@ -78,24 +92,32 @@ class Delivery:
             except Exception as error:
                 failed(error, callback)
                 continue  # behind the record that it failed on
-            waiting.pop()
+            self._done(run)
+
+    def _done(self, run: Waiting) -> None:
+        """Take a run away, unless a callback has polled itself and so has seen to that."""
+        if self.waiting and self.waiting[-1] is run:
+            self.waiting.pop()
 
 
 class PerfDelivery(Delivery):
     """Of a perf buffer: the callback's first argument is the CPU."""
 
     def __init__(self, buffer: PerfBuffer, callback: Callable[..., Any], lost: Callable[[int], Any] | None) -> None:
-        super().__init__(callback)
+        super().__init__(callback, buffer.size)
         self.buffer = buffer
         self._lost = lost
+        self._untold: list[int] = []
 
     def deliver(self) -> None:
         self.hand_out()
-        for batch in self.buffer.read(max_bytes=1 << 30):
+        for batch in self.buffer.read(max_bytes=1 << 30):  # all of them wait before the first callback, which may end it
             self.put(batch.cpu, batch.data, batch.runs)
-            self.hand_out()
             if batch.lost:
-                self._tell(batch.lost)
+                self._untold.append(batch.lost)
+        self.hand_out()
+        while self._untold:
+            self._tell(self._untold.pop(0))
 
     def _tell(self, count: int) -> None:
         if self._lost is None:
@@ -107,6 +129,7 @@ class PerfDelivery(Delivery):
             failed(error, self._lost)
 
     def close(self) -> None:
+        super().close()
         self.buffer.close()
 
 
@@ -116,7 +139,7 @@ class RingDelivery(Delivery):
     def __init__(self, memory: RingMemory, callback: Callable[..., Any], context: Any) -> None:
         from probee.runtime.rawring import RawRingReader
 
-        super().__init__(callback)
+        super().__init__(callback, memory.size)
         self._memory = memory
         self._reader = RawRingReader(memory)
         self._context = context
@@ -124,7 +147,7 @@ class RingDelivery(Delivery):
     def deliver(self) -> None:
         stop = self._memory.producer_position
         self.hand_out()
-        while not self.waiting:
+        while not self.waiting and not self.closed:
             data, runs = self._reader.read()
             if not runs:
                 if not data:
@@ -132,7 +155,7 @@ class RingDelivery(Delivery):
                 continue  # all of them were discarded
             self.put(self._context, data, runs)
             self.hand_out()
-            if self._memory.consumer_position >= stop:
+            if self.closed or self._memory.consumer_position >= stop:
                 return
 
     def hand_out(self) -> None:
@@ -149,9 +172,10 @@ class RingDelivery(Delivery):
             except Exception as error:
                 failed(error, callback)
                 continue
-            waiting.pop()
+            self._done(run)
 
     def close(self) -> None:
+        super().close()
         self._reader.close()
         self._memory.close()
 

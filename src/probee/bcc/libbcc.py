@@ -1,6 +1,7 @@
 """bcc.libbcc: stand-ins for the few functions of libbcc.so that programs call themselves.
 
-There is no such library here; `lib` answers by this package.  A function that nobody was seen to use is an AttributeError.
+There is no such library here; `lib` answers by this package: what takes a module is a method here, what takes descriptors is in
+cfunction.py.  A function that nobody was seen to use is an AttributeError.
 """
 
 from __future__ import annotations
@@ -33,8 +34,61 @@ class bcc_symbol_option(ct.Structure):
     )  # fmt: skip
 
 
+class bcc_ip_offset_union(ct.Union):
+    """Of a frame by build id: where in the file it is, or its address."""
+
+    _fields_ = (("offset", ct.c_uint64), ("ip", ct.c_uint64))
+
+
+class bcc_stacktrace_build_id(ct.Structure):
+    """struct bpf_stack_build_id."""
+
+    _fields_ = (("status", ct.c_uint32), ("build_id", ct.c_ubyte * 20), ("u", bcc_ip_offset_union))
+
+
+class bcc_perf_buffer_opts(ct.Structure):
+    """struct bcc_perf_buffer_opts."""
+
+    _fields_ = (("pid", ct.c_int), ("cpu", ct.c_int), ("wakeup_events", ct.c_int))
+
+
+_RAW_CB_TYPE = ct.CFUNCTYPE(None, ct.py_object, ct.c_void_p, ct.c_int)
+_LOST_CB_TYPE = ct.CFUNCTYPE(None, ct.py_object, ct.c_ulonglong)
+_RINGBUF_CB_TYPE = ct.CFUNCTYPE(ct.c_int, ct.c_void_p, ct.c_void_p, ct.c_int)
+_SYM_CB_TYPE = ct.CFUNCTYPE(ct.c_int, ct.c_char_p, ct.c_ulonglong)
+
+
 class _Lib:
     """The functions."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a C function."""
+        from probee.bcc.cfunction import find_function
+
+        found = find_function(name)
+        if found is None:
+            raise AttributeError(f"probee's bcc has no function {name} of libbcc.so")
+        setattr(self, name, found)
+        return found
+
+    def kernel_struct_has_field(self, struct_name: bytes | str, field_name: bytes | str) -> int:
+        """Return 1 if a struct of the kernel has a member, 0 if not, -1 without such a struct."""
+        from probee.bcc.feature import kernel_struct_has_field
+
+        return kernel_struct_has_field(struct_name, field_name)
+
+    def kernel_enum_has_val(self, enum_name: bytes | str, value_name: bytes | str) -> int:
+        """Return 1 if an enum of the kernel has a value, 0 if not, -1 without such an enum."""
+        from probee.bcc.feature import kernel_enum_has_val
+
+        return kernel_enum_has_val(enum_name, value_name)
+
+    def bcc_procutils_which_so(self, name: bytes | str, pid: int = 0) -> Any:
+        """Return a pointer to the path of a library, NULL when there is none."""
+        from probee.bcc.listing import find_library
+
+        found = find_library(name, pid)
+        return ct.cast(ct.create_string_buffer(found) if found else None, ct.POINTER(ct.c_char))
 
     def bpf_module_rw_engine_enabled(self) -> bool:
         """Return True: keys and leaves are written as text and read from it (without an engine)."""
@@ -97,3 +151,11 @@ class _Lib:
 
 
 lib = _Lib()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "bpf_test_run_opts":
+        from probee.bcc.cfunction import bpf_test_run_opts
+
+        return bpf_test_run_opts
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from probee.bcc.error import BccError
 from probee.errors import KernelError, ProbeeError
 from probee.kernel.maps.batch import NoBatch, read_chunks
 from probee.kernel.syscalls import map as sys_map
+from probee.kernel.syscalls.fd import Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,36 @@ def decoded(kind: Any, chunk: bytes) -> list[Any]:
     return found
 
 
+def raw(value: Any, size: int, what: str = "key") -> bytes:
+    """Return the bytes of an object of ctypes, with zeros behind them up to a size; TypeError for Python's numbers, text, lists."""
+    try:
+        return bytes(memoryview(value)).ljust(size, b"\0")
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"a table's {what} is an object of ctypes, as table.{what.title()}() makes them, not {kind}") from None
+
+
+class _Borrowed(Descriptor):
+    """A descriptor that belongs to the program."""
+
+    def close(self) -> None:
+        self._fd = -1
+
+    def __del__(self) -> None:
+        pass
+
+
+def _borrowed(fd: int) -> Map:
+    """Return the map of a descriptor, as the kernel describes it."""
+    from probee.kernel.maps.create import family
+    from probee.kernel.syscalls.info import MapInfo
+    from probee.model.spec import MapSpec
+
+    info = MapInfo(fd)
+    spec = MapSpec(info.name, info.type, info.key_size, info.value_size, info.max_entries, flags=info.flags)
+    return family(info.type)(spec, _Borrowed(fd, f"map {info.name}"))
+
+
 class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classes the map's are
     """`Key` and `Leaf` are the classes; `map_fd`, `map_id`, `ttype`, `flags` and `max_entries` are the map's."""
 
@@ -51,13 +82,25 @@ class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classe
         self.max_entries = self._live.max_entries
         self._name = name if name is not None else self._live.name.encode()
 
+    def __getattr__(self, name: str) -> Any:
+        """Tell what a program's own class, which has given a descriptor and the classes alone, has left to the kernel."""
+        if name not in ("_live", "_name", "flags", "max_entries", "ttype") or "map_fd" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        live = self.__dict__.get("_live") or _borrowed(self.map_fd)
+        found = {
+            "_live": live, "_name": live.name.encode(), "flags": live.spec.flags, "max_entries": live.max_entries,
+            "ttype": live.spec.type,
+        }  # fmt: skip
+        self.__dict__.update({**found, **self.__dict__})
+        return found[name]
+
     def get_fd(self) -> int:
         return self.map_fd
 
     # -- single elements
 
     def __getitem__(self, key: Any) -> Any:
-        value = self._lookup(bytes(key))
+        value = self._lookup(raw(key, self._live.key_size))
         if value is None:
             raise KeyError
         return self.Leaf.from_buffer_copy(value)
@@ -69,16 +112,16 @@ class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classe
             return None
 
     def __setitem__(self, key: Any, leaf: Any) -> None:
-        self._update(bytes(key), bytes(leaf))
+        self._update(raw(key, self._live.key_size), raw(leaf, self._live.transfer_size, "leaf"))
 
     def _update(self, key: bytes, value: bytes, flags: int = 0) -> None:
-        result = sys_map.map_update(self.map_fd, key, value.ljust(self._live.transfer_size, b"\0"), flags)
+        result = sys_map.map_update(self.map_fd, key, value, flags)
         if result < 0:
             raise BccError(f"Could not update table: {os.strerror(-result)}")
 
     def __delitem__(self, key: Any) -> None:
         try:
-            found = sys_map.map_delete(self.map_fd, bytes(key))
+            found = sys_map.map_delete(self.map_fd, raw(key, self._live.key_size))
         except KernelError:
             found = False
         if not found:
@@ -99,10 +142,11 @@ class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classe
 
     def next(self, key: Any) -> Any:
         """Return the key after `key`, the first for None; StopIteration behind the last."""
-        raw = sys_map.map_next_key(self.map_fd, None if key is None else bytes(key), self._live.key_size)
-        if raw is None:
+        size = self._live.key_size
+        found = sys_map.map_next_key(self.map_fd, None if key is None else raw(key, size), size)
+        if found is None:
             raise StopIteration
-        return self.Key.from_buffer_copy(raw)
+        return self.Key.from_buffer_copy(found)
 
     def __len__(self) -> int:
         return sum(map(bool, self._live.keys()))
@@ -242,7 +286,7 @@ class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classe
 
     def leaf_sprintf(self, leaf: Any) -> bytes:
         """Return a leaf as text."""
-        return _text_of(self.Leaf, leaf, "Could not printf leaf")
+        return leaf_sprintf(self.Leaf, leaf)
 
     def key_scanf(self, key_str: bytes) -> Any:
         """Return the key that a text means."""
@@ -250,7 +294,17 @@ class TableBase(MutableMapping):  # type: ignore[type-arg]  # of whatever classe
 
     def leaf_scanf(self, leaf_str: bytes) -> Any:
         """Return the leaf that a text means."""
-        return _scanned(self.Leaf, leaf_str, "Could not scanf leaf")
+        return leaf_scanf(self.Leaf, leaf_str)
+
+
+def leaf_sprintf(kind: Any, leaf: Any) -> bytes:
+    """Return a leaf as text."""
+    return _text_of(kind, leaf, "Could not printf leaf")
+
+
+def leaf_scanf(kind: Any, text: bytes) -> Any:
+    """Return the leaf that a text means."""
+    return _scanned(kind, text, "Could not scanf leaf")
 
 
 def _text_of(kind: Any, value: Any, complaint: str) -> bytes:

@@ -63,7 +63,7 @@ class NetworkProbes(Core):
 
     @staticmethod
     def attach_raw_socket(fn: Function, dev: bytes | str) -> None:
-        """Open a raw socket on a device (b"" for all) that a function filters; its descriptor is `fn.sock`."""
+        """Open a raw socket on a device (b"" for all) that a function filters; its descriptor is `fn.sock`, the program's to close."""
         from probee.kernel.links.socket import attach_socket
 
         name = as_text(dev)
@@ -72,8 +72,8 @@ class NetworkProbes(Core):
             link = attach_socket(spec, _program(fn))
         except ProbeeError as error:
             raise _failure(f"Failed to open raw device {as_bytes(dev)!r}", error) from None
-        fn.bpf.keep(link, "socket", name)
-        fn.sock = link.fd  # type: ignore[attr-defined]  # where programs look for it
+        fn.sock = os.dup(link.fd)  # type: ignore[attr-defined]  # where programs look for it
+        link.close()
 
     @staticmethod
     def attach_func(fn: Function, attachable_fd: int, attach_type: int, flags: int = 0) -> None:

@@ -6,6 +6,7 @@ import ctypes as ct
 import os
 
 from probee.bcc.error import BccError
+from probee.bcc.mapping import leaf_scanf, leaf_sprintf, raw
 from probee.errors import KernelError
 from probee.kernel.syscalls.map import map_lookup, map_update
 
@@ -35,9 +36,17 @@ class QueueStack:
     def get_fd(self) -> int:
         return self.map_fd
 
+    def leaf_sprintf(self, leaf: Any) -> bytes:
+        """Return a value as text."""
+        return leaf_sprintf(self.Leaf, leaf)
+
+    def leaf_scanf(self, leaf_str: bytes) -> Any:
+        """Return the value that a text means."""
+        return leaf_scanf(self.Leaf, leaf_str)
+
     def push(self, leaf: Any, flags: int = 0) -> None:
         """Add a value; with BPF_EXIST the oldest goes when there is no room."""
-        result = map_update(self.map_fd, b"", bytes(leaf), flags)
+        result = map_update(self.map_fd, b"", raw(leaf, ct.sizeof(self.Leaf), "leaf"), flags)
         if result < 0:
             raise BccError(f"Could not push to table: {os.strerror(-result)}")
 

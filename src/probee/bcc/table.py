@@ -25,8 +25,7 @@ _TYPES = (
     "STRUCT_OPS", "RINGBUF", "INODE_STORAGE", "TASK_STORAGE",
 )  # fmt: skip
 map_type_name = dict(enumerate(_TYPES, 1))
-BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY = 1, 2, 3, 4
-BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_RINGBUF = 22, 23, 27
+globals().update({f"BPF_MAP_TYPE_{name}": number for number, name in map_type_name.items()})  # programs import these
 
 stars_max, log2_index_max, linear_index_max = STARS, LOG2_SLOTS, LINEAR_SLOTS
 

@@ -139,6 +139,11 @@ class PerfBuffer:
             raise
 
     @property
+    def size(self) -> int:
+        """How many bytes all rings hold together."""
+        return sum([memory.size for memory in self._memories])
+
+    @property
     def pending(self) -> bool:
         """True while there is something that was not read."""
         return any(reader.pending for reader in self._readers)

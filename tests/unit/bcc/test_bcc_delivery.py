@@ -90,6 +90,8 @@ def test_when_nobody_reads_the_output_the_program_ends() -> None:
 class Buffer:
     """A perf buffer that lost some."""
 
+    size = 64
+
     def read(self, *, max_bytes: int) -> list[PerfBatch]:
         return [PerfBatch(3, data(2), [(0, 4, 2, 4)], 7)]
 
@@ -104,3 +106,53 @@ def test_losses_are_told_after_the_records() -> None:
 def test_losses_that_nobody_asked_for_are_written(capsys: pytest.CaptureFixture[str]) -> None:
     PerfDelivery(Buffer(), lambda *_: None, None).deliver()  # type: ignore[arg-type]
     assert capsys.readouterr().err == "Possibly lost 7 samples\n"
+
+
+class TwoProcessors(Buffer):
+    """A perf buffer that has something of two CPUs, once."""
+
+    def __init__(self) -> None:
+        self.batches = [PerfBatch(cpu, data(2), [(0, 4, 2, 4)], 0) for cpu in (0, 1)]
+
+    def read(self, *, max_bytes: int) -> list[PerfBatch]:
+        batches, self.batches = self.batches, []
+        return batches
+
+
+def test_an_interrupt_at_one_processor_s_records_loses_none_of_another_s() -> None:
+    found = []
+
+    def callback(cpu: int, address: int, size: int) -> None:
+        found.append(cpu)
+        if len(found) == 1:
+            raise KeyboardInterrupt
+
+    made = PerfDelivery(TwoProcessors(), callback, None)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        made.deliver()
+    made.deliver()
+    assert found == [0, 0, 1, 1]
+
+
+def test_a_callback_may_poll() -> None:
+    found = []
+
+    def callback(cpu: int, address: int, size: int) -> None:
+        found.append(ct.string_at(address, size)[0])
+        if len(found) == 2:
+            made.deliver()
+
+    made = PerfDelivery(TwoProcessors(), callback, None)  # type: ignore[arg-type]
+    made.deliver()
+    assert found == [0, 1, 0, 1]
+
+
+def test_pointers_into_records_hold_as_long_as_the_buffer_would_have_kept_them() -> None:
+    kept: list[Any] = []
+    made = Delivery(lambda cpu, address, size: kept.append(ct.cast(address, ct.POINTER(Number)).contents), room=64)
+    for number in range(8):
+        made.put(0, bytes([number]) * 16, [(0, 16, 1, 16)])
+        made.hand_out()
+        bytes(16)  # takes the place of what was freed
+    assert [record.value & 0xFF for record in kept[-4:]] == [4, 5, 6, 7]
+    assert made._kept_size <= 64 + 16

@@ -71,6 +71,7 @@ def test_a_user_namespace_is_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_to_type_is_this_one_with_an_absolute_interpreter(
     monkeypatch: pytest.MonkeyPatch, argv: list[str], original: list[str], sudo: str, lab: str | None
 ) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original)
     monkeypatch.setattr(sys, "executable", "/venv/bin/python")
