@@ -225,7 +225,7 @@ class Core:
         return self._polls[kind]
 
     def _wait(self, kind: str, timeout: float) -> bool:
-        """Wait for a buffer to have something, and no longer than until a signal comes: programs look at what its handler did."""
+        """Wait for a buffer to have something, and only until a signal comes: programs look at what it did."""
         ready = (ct.c_char * (_MOST_READY * _EPOLL_EVENT_BYTES))()
         limit = max(-1, min(int(timeout), (1 << 31) - 1))
         return bool(_epoll_wait(self._poll(kind).fileno(), ready, _MOST_READY, limit) > 0)
@@ -306,4 +306,3 @@ class Core:
 
     def __exit__(self, *_: object) -> None:
         self.cleanup()
-

@@ -88,7 +88,7 @@ class _Lib:
         from probee.bcc.listing import find_library
 
         found = find_library(name, pid)
-        return ct.cast(ct.create_string_buffer(found) if found else None, ct.POINTER(ct.c_char))
+        return ct.cast(ct.create_string_buffer(found) if found else 0, ct.POINTER(ct.c_char))
 
     def bpf_module_rw_engine_enabled(self) -> bool:
         """Return True: keys and leaves are written as text and read from it (without an engine)."""

@@ -38,7 +38,7 @@ def decoded(kind: Any, chunk: bytes) -> list[Any]:
 
 
 def raw(value: Any, size: int, what: str = "key") -> bytes:
-    """Return the bytes of an object of ctypes, with zeros behind them up to a size; TypeError for Python's numbers, text, lists."""
+    """Return the bytes of an object of ctypes, zeros behind them up to a size; TypeError for Python's own numbers and text."""
     try:
         return bytes(memoryview(value)).ljust(size, b"\0")
     except TypeError:
@@ -47,7 +47,11 @@ def raw(value: Any, size: int, what: str = "key") -> bytes:
 
 
 class _Borrowed(Descriptor):
-    """A descriptor that belongs to the program."""
+    """A descriptor that belongs to the program, which closes it."""
+
+    def __init__(self, fd: int, what: str) -> None:
+        self._fd = fd
+        self.what = what
 
     def close(self) -> None:
         self._fd = -1

@@ -63,7 +63,7 @@ class NetworkProbes(Core):
 
     @staticmethod
     def attach_raw_socket(fn: Function, dev: bytes | str) -> None:
-        """Open a raw socket on a device (b"" for all) that a function filters; its descriptor is `fn.sock`, the program's to close."""
+        """Open a raw socket on a device (b"" for all) that a function filters; `fn.sock` is its descriptor, to close."""
         from probee.kernel.links.socket import attach_socket
 
         name = as_text(dev)
