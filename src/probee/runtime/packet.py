@@ -6,6 +6,7 @@ to leave out at the start.  Whatever lies there at one time, from all CPUs, is w
 
 from __future__ import annotations
 
+from itertools import accumulate
 from struct import Struct
 
 from probee.errors import CompileError
@@ -18,7 +19,7 @@ from probee.runtime.perfring import PerfBuffer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from io import BufferedWriter
+    from io import FileIO
 
     from probee.errors import Source
     from probee.kernel.maps.event import PerfEventArrayMap
@@ -37,7 +38,7 @@ class PacketWriter:
     def __init__(self, live: PerfEventArrayMap, actions: Sequence[Action], *, pages: int = 0) -> None:
         self._actions = actions
         self._buffer = PerfBuffer(live, _power_of_two(pages or PAGES))
-        self._files: dict[str, BufferedWriter] = {}
+        self._files: dict[str, FileIO] = {}
         self._broken: dict[str, str] = {}  # files that cannot be written to any more, and why
         self._offset_ns = 0
         self.dropped = 0
@@ -49,9 +50,8 @@ class PacketWriter:
             if action.kind != "skboutput" or action.text in self._files:
                 continue
             try:
-                file = self._files[action.text] = open(action.text, "wb")  # noqa: SIM115  # close() closes it
+                file = self._files[action.text] = open(action.text, "wb", buffering=0)  # noqa: SIM115  # close() closes it
                 file.write(file_header())
-                file.flush()
             except (OSError, ValueError) as error:  # ValueError: a NUL in the name
                 why = error.strerror if isinstance(error, OSError) else "No such file or directory"
                 message = f"cannot write the packets to '{action.text}': {why}"
@@ -75,26 +75,22 @@ class PacketWriter:
         records = [record for batch in batches for record in _records(batch)]
         records.sort(key=lambda record: record[0])  # by time, and as they were where that is the same
         known = len(self._broken)
-        touched = {self._write(*record) for record in records}
-        for path in touched:
-            self._try(path, b"")
+        packets: dict[str, list[bytes]] = {}
+        for ns, number, data, length in records:
+            packets.setdefault(self._actions[number].text, []).append(packet(ns + self._offset_ns, data, length))
+        for path, some in packets.items():
+            self._write(path, some)
         return [Problem(f"cannot write to '{path}': {why}") for path, why in list(self._broken.items())[known:]]
 
-    def _write(self, ns: int, number: int, data: bytes, length: int) -> str:
-        path = self._actions[number].text
-        if path in self._broken or not self._try(path, packet(ns + self._offset_ns, data, length)):
-            self.dropped += 1
-        return path
-
-    def _try(self, path: str, data: bytes) -> bool:
-        """Write to a file, or flush it when there is nothing to write; False once that has failed."""
-        if path in self._broken:
-            return False
+    def _write(self, path: str, packets: list[bytes]) -> None:
+        """Write packets to a file, past no error: those that are not wholly in it are dropped."""
+        data, written = memoryview(b"".join(packets)), 0
         try:
-            self._files[path].write(data) if data else self._files[path].flush()
+            while path not in self._broken and written < len(data):
+                written += self._files[path].write(data[written:])
         except OSError as error:
             self._broken[path] = error.strerror or str(error)
-        return path not in self._broken
+        self.dropped += sum(end > written for end in accumulate(map(len, packets)))
 
     def finish(self) -> list[Event]:
         """Write what is left, when nobody sends any more, and close; returns what went wrong, all in all."""

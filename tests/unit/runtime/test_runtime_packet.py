@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from struct import pack, unpack, unpack_from
 
@@ -180,7 +181,7 @@ def test_a_file_that_breaks_later_is_told_once_and_its_packets_are_counted(tmp_p
     machine = Machine(str(tmp_path / "bad.pcap"), str(tmp_path / "good.pcap"))
     machine.writer.open(SOURCE)
     bad = machine.writer._files[str(tmp_path / "bad.pcap")]
-    machine.writer._files[str(tmp_path / "bad.pcap")] = open("/dev/full", "wb")  # noqa: SIM115
+    machine.writer._files[str(tmp_path / "bad.pcap")] = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
     bad.close()
     told = []
     for _ in range(3):
@@ -192,6 +193,21 @@ def test_a_file_that_breaks_later_is_told_once_and_its_packets_are_counted(tmp_p
         "3 packets were not written to their files",
     ]
     assert len(packets(tmp_path / "good.pcap")) == 3
+
+
+def test_packets_are_counted_one_by_one_where_a_file_ends_in_the_middle_of_one(tmp_path: Path):
+    machine = Machine(str(tmp_path / "x.pcap"))
+    machine.writer.open(SOURCE)
+    machine.put(machine.send(*[(1, at, b"x" * 100) for at in range(5)]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (24 + 2 * 116 + 50, limits[1]))
+    try:
+        told = machine.writer.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [event.text for event in told] == [
+        f"cannot write to '{tmp_path}/x.pcap': File too large", "3 packets were not written to their files",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("asked", "made"), [(0, 64), (1, 1), (5, 8), (1024, 1024)])

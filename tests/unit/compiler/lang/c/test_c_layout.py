@@ -40,7 +40,8 @@ def test_plain_members_lie_where_the_compiler_puts_them(members: list[tuple[str,
         texts.append(f"{name} m{number}{f'[{count}]' if count else ''};")
         fields.append((f"m{number}", _TYPES[name] * count if count else _TYPES[name]))
     found = struct(f"struct s {{ {' '.join(texts)} }}{' __attribute__((packed))' if packed else ''};")
-    twin = type("twin", (ctypes.Structure,), {"_pack_": 1, "_fields_": fields} if packed else {"_fields_": fields})
+    packing = {"_pack_": 1, "_layout_": "ms"} if packed else {}
+    twin = type("twin", (ctypes.Structure,), {**packing, "_fields_": fields})
     assert offsets(found) == [getattr(twin, name).offset * 8 for name, _ in fields]
     assert (found.size, found.alignment) == (ctypes.sizeof(twin), ctypes.alignment(twin))
 
