@@ -1,7 +1,7 @@
 """compile(text, target): the one file that knows every language.  Text in, ObjectSpec out; nothing of the machine is read.
 
-    bpftrace text ──▶ lang/bpftrace ──▶ IR unit ──▶ ir/pipeline ──▶ IR unit ──▶ codegen ──▶ ObjectSpec
-    BCC's C       ──▶ lang/c        ──▶
+bpftrace text ──▶ lang/bpftrace ──▶ IR unit ──▶ ir/pipeline ──▶ IR unit ──▶ codegen ──▶ ObjectSpec
+BCC's C       ──▶ lang/c        ──▶
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probee.compiler.ir.unit import Unit
-from probee.errors import CompileError, Source, Unsupported
+from probee.errors import CompileError, ParseError, Source, TypeMismatch, UnknownName, Unsupported
 from probee.model.spec import ObjectSpec
 from probee.model.target import Target
 
@@ -44,8 +44,9 @@ def compile(text: str, target: Target, options: dict[str, Any] | None = None, *,
 def compile_c(text: str, target: Target, options: dict[str, Any] | None = None, *, after: Observer | None = None) -> ObjectSpec:
     """Compile a program of BCC's C for a target: each function that is not static becomes a program.
 
-    `options`: name (of the text in messages), cflags (a list: -D and -U count, other flags are accepted), usdt (a function's
-    name → the places, model.usdt.UsdtPlace, of the probes that it is enabled for).  Maps keep their names; `types` of the
+    `options`: name (of the text in messages), cflags (a list: -D and -U count, other flags are accepted), headers (the texts of
+    the program's own, by their names as #include says them), usdt (a function's name → the places, model.usdt.UsdtPlace, of
+    the probes that it is enabled for).  Maps keep their names; `types` of the
     object are those of their keys and values and of what is sent through them.  Raises CompileError, which knows its place.
     """
     options = options or {}
@@ -55,6 +56,10 @@ def compile_c(text: str, target: Target, options: dict[str, Any] | None = None, 
     except CompileError as error:
         if "max_strlen" in error.hint:
             error.hint = "Make it smaller, or keep it in a map: BPF_PERCPU_ARRAY(scratch, struct …, 1);"
+        elif isinstance(error, (ParseError, TypeMismatch, UnknownName)):
+            from probee.compiler.lang.c.suggest import missing_headers
+
+            error.hint = " ".join(each for each in (error.hint, missing_headers(text, options.get("headers"))) if each)
         raise error.at(source) from None
 
 

@@ -1,13 +1,14 @@
 """The preprocessor: pcpp with our own lexing, our errors, and a kernel instead of header files.
 
-Every `#include` is a no-op, except <bcc/proto.h>, whose text is ours: types come from BTF, and the macros that kernel headers
-would define are answered when a program asks for them (CONFIG_*, LINUX_VERSION_CODE, PT_REGS_PARM1, ...), never listed.
+An `#include` brings in a header of the program's own, which came with its text; all others are no-ops, except <bcc/proto.h>,
+whose text is ours: types come from BTF, and the macros that kernel headers would define are answered when a program asks for
+them (CONFIG_*, LINUX_VERSION_CODE, PT_REGS_PARM1, ...), never listed.
 Tokens carry their span through all expansions (see token.py).  Nothing is read from disk and nothing is printed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pcpp
@@ -73,15 +74,17 @@ _ASKED = {
 class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
     """pcpp's preprocessor, made quiet: what it would print is raised."""
 
-    def __init__(self, source: Source, target: Target) -> None:
+    def __init__(self, source: Source, target: Target, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(Lexer())
         self.program = source
+        self.headers = headers or {}
         self.included: list[str] = []
+        self.missing: list[str] = []  # what is included between quotes and came with nothing
         self.warnings: list[tuple[str, int]] = []
-        self.predefined = Predefined(target, source.text)
+        self.predefined = Predefined(target, "\n".join((source.text, *self.headers.values())))
         self.macros = Macros(self, self.predefined)
         self.expand_linemacro = self.expand_filemacro = self.auto_pragma_once_enabled = False
-        self._base = 0
+        self._base = self._depth = 0
 
     def run(self) -> list[Token]:
         """Return the program's tokens, macros expanded."""
@@ -133,15 +136,27 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
         self.macros.remove(tokens[0].value)
 
     def include(self, tokens: list[Token], original_line: object) -> Iterator[Token]:
-        name = "".join(token.value for token in tokens).strip('<>"')
+        written = "".join(token.value for token in tokens).strip()
+        name = written.strip('<>"')
         if not name:
             raise ParseError('#include needs <FILE> or "FILE"', self.lastdirective.lineno)
         seen = name in self.included
         self.included.append(name)
-        text = "" if seen else self.predefined.header(name)
-        if text:
-            self._base = self.program.append(name, text)
-            yield from self.parsegen(text)
+        text = self.headers.get(name)
+        if text is None:
+            self.missing += [name] if written[0] == '"' else []
+            text = self.predefined.header(name)
+            once = True
+        else:
+            once = "#pragma once" in text
+        if not text or (seen and once):
+            return
+        if self._depth == _DEEPEST:
+            raise ParseError(f"{name} includes itself without end", self.lastdirective.lineno)
+        self._depth += 1
+        self._base = self.program.append(name, text)
+        yield from self.parsegen(text)
+        self._depth -= 1
 
     def text_of(self, name: str) -> str:
         """Return what an object-like macro stands for, "" when there is none."""
@@ -220,6 +235,7 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
         raise ParseError(f"there is no directive #{name}", directive.lineno)
 
 
+_DEEPEST = 40  # of headers that headers include
 _NEEDS = {
     "define": "a name", "undef": "a name", "ifdef": "a name", "ifndef": "a name", "include": '<FILE> or "FILE"',
     "if": "a condition", "elif": "a condition",
@@ -260,8 +276,13 @@ def _in_our_words(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def preprocess(source: Source, target: Target, flags: Iterable[str] = ()) -> tuple[list[Token], Preprocessor]:
-    """Return the tokens of a program with all macros expanded, and the preprocessor, which knows what was included."""
-    preprocessor = Preprocessor(source, target)
+def preprocess(
+    source: Source, target: Target, flags: Iterable[str] = (), headers: Mapping[str, str] | None = None
+) -> tuple[list[Token], Preprocessor]:
+    """Return the tokens of a program with all macros expanded, and the preprocessor, which knows what was included.
+
+    `headers` are the texts of the program's own, by their names as #include says them.
+    """
+    preprocessor = Preprocessor(source, target, headers)
     preprocessor.define_flags(flags)
     return preprocessor.run(), preprocessor

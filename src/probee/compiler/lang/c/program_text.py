@@ -25,8 +25,9 @@ from probee.model.target import Target
 def parse_program(source: Source, target: Target, options: dict[str, Any] | None = None) -> TranslationUnit:
     """Read a program of BCC's C for a target.
 
-    `options`: cflags (a list, as a compiler takes them).  `source` may grow: texts of ours that the program uses come behind
-    its own.  Raises CompileError, whose span is in `source`.
+    `options`: cflags (a list, as a compiler takes them), headers (the texts of those that are the program's own, by name).
+    `source` may grow: headers, and texts of ours that the program uses, come behind its own.  Raises CompileError, whose span
+    is in `source`.
     """
     options = options or {}
     try:
@@ -36,7 +37,7 @@ def parse_program(source: Source, target: Target, options: dict[str, Any] | None
 
 
 def _read(source: Source, target: Target, options: dict[str, Any]) -> TranslationUnit:
-    tokens, preprocessor = preprocess(source, target, options.get("cflags") or ())
+    tokens, preprocessor = preprocess(source, target, options.get("cflags") or (), options.get("headers"))
     own = words_of(tokens, source)
     words = _with_inlines(own, source, target)
     kernel = Kernel(target)

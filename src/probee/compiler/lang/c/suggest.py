@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from probee.compiler.lang.c.lower import Lowerer
 from probee.model.ctype import StructType, strip
@@ -48,3 +48,20 @@ def _names(struct: StructType) -> list[str]:
         elif isinstance(inner, StructType):
             found += _names(inner)
     return found
+
+
+_OF_OTHERS = ("vmlinux.h", "bpf_", "linux", "asm", "net", "uapi", "bcc")
+
+
+def missing_headers(text: str, headers: Mapping[str, str] | None) -> str:
+    """Return what to say of headers between quotes that a program includes and nobody found, "" when there are none."""
+    import re
+
+    known = headers or {}
+    named = re.findall(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', "\n".join((text, *known.values())), re.MULTILINE)
+    missing = dict.fromkeys(name for name in named if name not in known and not name.startswith(_OF_OTHERS))
+    if not missing:
+        return ""
+    shown = " and ".join(f'"{name}"' for name in missing)
+    verb = "was" if len(missing) == 1 else "were"
+    return f"{shown} {verb} not found: headers are looked for in the current directory, beside the source and where -I says."

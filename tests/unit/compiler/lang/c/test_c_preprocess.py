@@ -7,9 +7,10 @@ import re
 import pytest
 from c_text import target
 
+from probee.compiler.compile import compile_c
 from probee.compiler.lang.c import token as c
 from probee.compiler.lang.c.preprocess import preprocess
-from probee.errors import ParseError, Source
+from probee.errors import CompileError, ParseError, Source
 
 
 def expand(text: str, *flags: str) -> str:
@@ -119,6 +120,45 @@ def test_proto_h_has_a_text_of_ours_once() -> None:
     assert [t.value for t in tokens].count("ethernet_t") == 1
     tag = next(t for t in tokens if t.value == "ethernet_t")
     assert source.name_at(tag.lineno >> 24) == "bcc/proto.h"
+
+
+def with_headers(text: str, **headers: str) -> str:
+    named = {f"{name}.h": inside for name, inside in headers.items()}
+    tokens, _ = preprocess(Source("main.c", text), target(), (), named)
+    return " ".join(token.value for token in tokens if token.type != c.SPACE)
+
+
+def test_headers_of_the_program_s_own_are_read_where_they_are_included() -> None:
+    shapes = "#ifndef SHAPES\n#define SHAPES 4\nint shapes;\n#endif\n"
+    assert with_headers('a\n#include "shapes.h"\nSHAPES\n#include <shapes.h>\n', shapes=shapes) == "a int shapes ; 4"
+    assert with_headers('#include "o.h"\nz', o='x\n#include "i.h"\n', i="#pragma once\ny\n") == "x y z"
+    assert with_headers('#define N 1\n#include "n.h"\n#undef N\n#define N 2\n#include "n.h"\n', n="N\n") == "1 2"
+    once = '#include "i.h"\n#include "i.h"\n'
+    assert with_headers(once, i="#pragma once\ny\n") == "y"
+
+
+def test_a_function_in_a_header_is_no_macro_of_the_kernel() -> None:
+    assert with_headers('#include "m.h"\nmin(1, 2)', m="static int min(int a, int b) { return a; }").endswith("min ( 1 , 2 )")
+
+
+def test_a_header_that_includes_itself_is_refused() -> None:
+    with pytest.raises(ParseError, match=r"x\.h includes itself without end"):
+        with_headers('#include "x.h"\n', x='#include "x.h"\n')
+
+
+def test_a_mistake_in_a_header_is_shown_there() -> None:
+    headers = {"shapes.h": "struct shape {\n    int sides\n};\n"}
+    with pytest.raises(CompileError) as caught:
+        compile_c('#include "shapes.h"\nint f(void *ctx) { return 0; }', target(), {"headers": headers})
+    report = caught.value.report()
+    assert report.startswith("shapes.h:2:") and "    int sides" in report
+
+
+def test_headers_that_nobody_found_are_told_where_something_is_missing() -> None:
+    text = '#include "sounds.h"\n#include "linux/sched.h"\nint f(void *ctx) { return loud(ctx); }'
+    with pytest.raises(CompileError) as caught:
+        compile_c(text, target(), {})
+    assert '"sounds.h" was not found: headers are looked for in' in caught.value.report()
 
 
 def test_pragma_unroll_is_kept_others_are_not() -> None:
