@@ -381,4 +381,35 @@ int f(struct pt_regs *ctx, char *from) {
     while (q >= local && *q != '/') q--;
     return q - local;
 }""",
+    "a pointer to a variable, or to a map's value": """
+struct value_t { u32 n, m; u64 sum; char comm[16]; };
+BPF_HASH(values, u32, struct value_t);
+int f(struct pt_regs *ctx) {
+    u32 key = 7;
+    struct value_t fresh = { .n = 10 }, *value = values.lookup(&key);
+    fresh.m = 1;
+    if (value == 0) {
+        value = &fresh;
+        value->m = 0;
+        fresh.m++;
+    }
+    value->n++;
+    if (value == &fresh) values.update(&key, value);
+    value->sum += 5;
+    __sync_fetch_and_add(&value->sum, 10);
+    if (value->n > 1000) bpf_get_current_comm(value->comm, sizeof(value->comm));
+    return fresh.m * 100 + value->n;
+}
+int g(struct pt_regs *ctx) {
+    u32 key = 1;
+    struct value_t fresh = {}, *value = &fresh;
+    for (int i = 0; i < 4; i++) {
+        value->n += i;
+        struct value_t *other = values.lookup(&key);
+        if (other) value = other;
+        key += value->n;
+    }
+    values.update(&key, value);
+    return value ? value->n : 0;
+}""",
 }

@@ -16,6 +16,7 @@ from probee.errors import CompileError
 from probee.formats.insn import opcode as o
 
 SIZE = o.SIZE_OF_BYTES
+_ALIGNED = ("stack", "own")
 _ATOMIC = {"add": o.ADD, "or": o.OR, "and": o.AND, "xor": o.XOR, "xchg": o.XCHG}
 
 
@@ -57,7 +58,7 @@ def load(s: Selector, value: Value) -> None:
 
 def _piece(pointer: Value, place: Place, size: int) -> int:
     """Return how many bytes of `size` may be accessed at a time."""
-    if pointer.type.space != "stack":
+    if pointer.type.space not in _ALIGNED:
         return size
     at = place.off if place.slot is not None else place.off | alignment(pointer)
     return min(at & -at, size) if at % size else size
@@ -133,7 +134,7 @@ def zero(s: Selector, value: Value) -> None:
 
 def _in_stack(pointer: Value, place: Place) -> tuple[int, int] | None:
     """Return (offset, what it is counted from is a multiple of) in the stack; None in memory where any alignment goes."""
-    if pointer.type.space != "stack":
+    if pointer.type.space not in _ALIGNED:
         return None
     return place.off, 8 if place.slot is not None else alignment(pointer)
 

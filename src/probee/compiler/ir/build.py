@@ -139,8 +139,8 @@ class Builder:
     def address(self, value: Value) -> Value:
         return self.emit(op.ADDRESS, I64, [value])
 
-    def pointer(self, value: Value, space: str) -> Value:
-        return self.emit(op.POINTER, pointer(space), [value])
+    def pointer(self, value: Value, space: str, *, nullable: bool = False) -> Value:
+        return self.emit(op.POINTER, pointer(space, nullable=nullable), [value])
 
     # -- 7. memory
     def alloca(self, size: int, align: int = 8, name: str = "") -> Value:

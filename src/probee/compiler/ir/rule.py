@@ -177,7 +177,8 @@ def _address(check: Checker, value: Value) -> None:
 def _pointer(check: Checker, value: Value) -> None:
     _args(check, value, 1)
     check.want(value, value.args[0].type is I64, "makes a pointer of an i64")
-    check.want(value, value.type.space in ("kernel", "user") and not value.type.nullable, "points to kernel or user memory")
+    check.want(value, value.type.space in ("kernel", "user", "own"), "points to kernel, user or some memory of ours")
+    check.want(value, value.type.space == "own" or not value.type.nullable, "is never null")
 
 
 def _distance(check: Checker, value: Value) -> None:

@@ -8,14 +8,15 @@ memory it points to, its *space*, and whether it may be null; what a load throug
     packet    packet data           plain load, after check_packet
     trusted   BTF-typed kernel      load_trusted        kernel    any kernel address      probe_read_kernel
     user      user memory           probe_read_user     percpu    a per-CPU variable      through per_cpu_ptr only
+    own       here the stack, there a map value or a record: the verifier follows each way, plain load
 
 Types are interned: compare them with `is`.
 """
 
 from __future__ import annotations
 
-SPACES = ("stack", "map", "ringbuf", "context", "packet", "packet_end", "trusted", "kernel", "user", "percpu")
-DIRECT = frozenset(("stack", "map", "ringbuf", "packet"))  # spaces that `load`, `store`, `copy` reach with plain instructions
+SPACES = ("stack", "map", "ringbuf", "context", "packet", "packet_end", "trusted", "kernel", "user", "percpu", "own")
+DIRECT = frozenset(("stack", "map", "ringbuf", "packet", "own"))  # what `load`, `store`, `copy` reach with plain instructions
 
 
 class Type:

@@ -167,7 +167,7 @@ ILLEGAL: dict[str, tuple[Callable[[Builder], object], str]] = {
     "offset of a nullable": (lambda b: b.offset(b.helper("map_lookup_elem", type=NULLABLE), 8), "goes from"),
     "offset by i32": (lambda b: b.offset(b.alloca(8), b.const(1, I32)), "i64"),
     "variable trusted offset": (lambda b: b.offset(b.ksym("runqueues", "trusted"), b.helper("ktime_get_ns")), "constant"),
-    "pointer to the stack from a number": (lambda b: b.pointer(b.const(1), "stack"), "kernel or user"),
+    "pointer to the stack from a number": (lambda b: b.pointer(b.const(1), "stack"), "kernel, user or some"),
     "address of a number": (lambda b: b.address(b.const(1)), "i64 of a pointer"),
     "distance on the stack": (lambda b: b.emit(op.DISTANCE, I64, [b.alloca(8), b.alloca(8)]), "packet"),
     "empty slot": (lambda b: b.alloca(0), "one byte"),

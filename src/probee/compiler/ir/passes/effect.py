@@ -113,6 +113,12 @@ def may_overlap(left: Root, right: Root, escaped: set[Value]) -> bool:
         return False
     own, other = space_of(left), space_of(right)
     if own != other:
-        return (own in FAR and right in escaped) or (other in FAR and left in escaped)
+        return _reaches(own, right, escaped) or _reaches(other, left, escaped)
     slots = [root for root in (left, right) if isinstance(root, Value) and root.op == op.ALLOCA]
     return not (len(slots) == 2 or any(slot not in escaped for slot in slots))
+
+
+def _reaches(space: str, root: Root, escaped: set[Value]) -> bool:
+    """Return whether a pointer to a space may be one to what is counted from a root of another space."""
+    hidden = root in escaped and (space in FAR or space == "own")
+    return hidden or (space == "own" and space_of(root) == "map")

@@ -158,7 +158,7 @@ class Known:
             if name in TELLING or name in READS:
                 return
             if name in CHANGES_MAPS:
-                self._drop(lambda root: space_of(root) == "map")
+                self._drop(lambda root: space_of(root) in ("map", "own"))
                 return
             if name in WRITES:
                 self.write(value.args[WRITES[name]], 0, None)

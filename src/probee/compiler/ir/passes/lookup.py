@@ -104,6 +104,9 @@ def _write(state: _State, value: Value) -> None:
     if pointer.type.space == "map":
         looked_up = isinstance(root, Value) and root.op == op.HELPER and root.attr == LOOKUP and root.args[0].op == op.MAP
         state.forget(root.args[0].attr if looked_up and isinstance(root, Value) else None)
+    elif pointer.type.space == "own":
+        state.forget(None)
+        state.slots.clear()
     elif pointer.type.space == "stack":
         if not isinstance(root, Value) or root.op != op.ALLOCA:
             state.slots.clear()
@@ -130,12 +133,12 @@ def _call(state: _State, value: Value, unit: Unit, found: dict[Value, Repeated])
         state.slots.clear()
     elif name in WRITES:
         target = args[WRITES[name]]
-        if target.type.space == "map":
+        if target.type.space in ("map", "own"):
             state.forget(None)
         root = locate(target)[0]
         if isinstance(root, Value) and root.op == op.ALLOCA:
             state.slots.pop(root, None)
-        elif target.type.space == "stack":
+        elif target.type.space in ("stack", "own"):
             state.slots.clear()
 
 

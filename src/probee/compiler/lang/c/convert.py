@@ -6,7 +6,7 @@ A pointer that is converted to an integer of 64 bits stays the IR pointer that i
 from __future__ import annotations
 
 from probee.compiler.ir import op
-from probee.compiler.ir.type import BOOL, I64, int_type
+from probee.compiler.ir.type import BOOL, DIRECT, I64, int_type
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import (
@@ -101,7 +101,7 @@ def truth(low: Lowerer, operand: Operand) -> Value:
     if value.type.is_pointer:
         if value.type.nullable:
             return low.b.check_null(value)
-        if value.type.space in ("stack", "map", "ringbuf", "packet", "context"):
+        if value.type.space in DIRECT or value.type.space == "context":
             return low.b.const(1, BOOL)
         value = low.b.address(value)
     if value.op == op.ZEXT and value.args[0].type is BOOL:

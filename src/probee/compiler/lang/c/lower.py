@@ -234,7 +234,7 @@ class Lowerer:
         return place.variable is not None and place.bits is None and is_pointer(place.type)
 
 
-NULLABLE = frozenset(("map", "ringbuf", "stack"))  # spaces of whose pointers the verifier wants to see them checked
+NULLABLE = frozenset(("map", "ringbuf", "stack", "own"))  # spaces of whose pointers the verifier wants to see them checked
 
 
 def _alignment(size: int) -> int:

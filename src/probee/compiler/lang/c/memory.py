@@ -137,10 +137,10 @@ def _store_pointer(low: Lowerer, place: Place, base: Value, operand: Operand, sp
 def in_space(low: Lowerer, value: Value, space: str) -> Value:
     """Return a pointer, or the number 0, as a pointer into a memory that covers its own."""
     if not value.type.is_pointer:
-        return low.b.null(space) if space in ("map", "ringbuf", "stack") else low.b.pointer(value, "kernel")
+        return low.b.null(space) if space in ("map", "ringbuf", "stack", "own") else low.b.pointer(value, "kernel")
     if value.type.space == space:
         return value
-    return low.b.pointer(low.b.address(value), space)
+    return low.b.pointer(low.b.address(value), space, nullable=space == "own" and value.type.nullable)
 
 
 def writable(low: Lowerer, place: Place, span: int) -> Value:

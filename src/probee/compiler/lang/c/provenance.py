@@ -20,6 +20,7 @@ from probee.errors import TypeMismatch
 
 ANYWHERE = "kernel"  # a helper reads from any address
 _UNMIXABLE = frozenset(("packet", "packet_end", "context"))
+_OWN = frozenset(("stack", "map", "ringbuf", "own"))  # memory that is written directly
 
 Location = tuple[object, int]  # (key of a variable, offset)
 
@@ -54,7 +55,7 @@ class Provenance:
         old = self._known.get(location)
         new = join(old, space, span)
         if new != old:
-            if old is not None and ANYWHERE not in (old, space):
+            if old is not None and new == ANYWHERE and (old in _OWN or space in _OWN):
                 self.mixed[location] = (_named(old), _named(space))
             self._known[location] = new
             self.changed = self.changed or location in self._read
@@ -167,13 +168,13 @@ def join(old: str | None, new: str, span: int) -> str:
         return new
     if old in _UNMIXABLE or new in _UNMIXABLE:
         raise TypeMismatch(f"this pointer points to {_named(old)} in one place and to {_named(new)} in another", span)
-    return ANYWHERE
+    return "own" if old in _OWN and new in _OWN else ANYWHERE
 
 
 def _named(space: str) -> str:
     names = {
         "packet": "the packet", "packet_end": "the packet's end", "context": "the context", "map": "a map's value",
         "ringbuf": "a reserved record", "stack": "the stack", "kernel": "kernel memory", "user": "user memory",
-        "trusted": "a kernel object",
+        "trusted": "a kernel object", "own": "memory of the program's",
     }  # fmt: skip
     return names.get(space, space)

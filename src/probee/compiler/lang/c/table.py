@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pycparser import c_ast
 
 from probee.compiler.ir import op
-from probee.compiler.ir.type import I64, int_type, pointer
+from probee.compiler.ir.type import DIRECT, I64, int_type, pointer
 from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import n_arguments
@@ -58,7 +58,7 @@ def _in_memory(low: Lowerer, node: c_ast.Node, ctype: CType | None, what: str) -
         raise TypeMismatch(f"the {what} is given by its address, not as '{operand.type.spelling()}'", span_of(node), hint=hint)
     _check_size(low, operand, ctype, what, span_of(node))
     value = convert.pointer_value(low, operand)
-    if value.type.space in ("stack", "map", "ringbuf", "packet") or ctype is None:
+    if value.type.space in DIRECT or ctype is None:
         return low.b.claim_non_null(value)
     copied = low.variable(ctype, what)
     memory.copy(low, Place(ctype, copied.slot), memory.unmoved(Place(ctype, value)), span_of(node))
