@@ -167,3 +167,29 @@ def test_a_signal_ends_a_poll(face: BPF, poll: str) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+
+
+GUARDED = """
+struct guarded { struct bpf_spin_lock lock; u64 count; };
+BPF_HASH(guards, u32, struct guarded, 4);
+BPF_ARRAY(slots, u64, 4);
+int take(struct xdp_md *ctx) {
+    u32 key = 0;
+    struct guarded *found = guards.lookup(&key);
+    if (found) {
+        bpf_spin_lock(&found->lock);
+        found->count += 5;
+        bpf_spin_unlock(&found->lock);
+    }
+    return XDP_DROP;
+}
+"""
+
+
+def test_values_may_have_a_lock() -> None:
+    """The kernel finds a struct bpf_spin_lock in a map's values by the map's types."""
+    with BPF(text=GUARDED) as face:
+        guards, fd = face["guards"], face.load_func("take", BPF.XDP).fd
+        guards[ct.c_uint(0)] = guards.Leaf()
+        assert lib.bpf_prog_test_run(fd, 3, ct.create_string_buffer(64), 64, None, None, None, None) == 0
+        assert guards[ct.c_uint(0)].count == 15

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from probee.kernel.programs.program import Program
     from probee.kernel.syscalls.fd import Descriptor
 
+_KERNEL_FIELDS = (b"\0bpf_spin_lock\0", b"\0bpf_timer\0")  # which the kernel finds in a map's values by their types
 _public: dict[str, Map] = {}  # BPF_TABLE_PUBLIC and _SHARED, by name
 
 
@@ -52,6 +53,7 @@ class Module:
         index = number_of(device)
         try:
             typed = any(spec.type in MapType.LOCAL_STORAGE for spec in own)
+            typed = typed or any(name in self.spec.btf for name in _KERNEL_FIELDS)
             made = create_all(own, btf_fd=self._btf_fd() if typed else 0, types=self.spec.types, device=index)
         except PermissionMissing as error:
             raise _no_root(error) from None

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
 
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 USAGE = """\
 USAGE: probee bcc PROGRAM.py [arguments]     run a Python program that imports bcc, without bcc, clang or kernel headers
 """
@@ -79,18 +80,31 @@ def _show(error: BaseException) -> None:
         sys.stdout.flush()
         sys.stderr.write(f"ERROR: {error}\n{_place(error.__traceback__)}")
     else:
+        _leave_out_ours(error)
         sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _leave_out_ours(error: BaseException) -> None:
+    """Let the traceback end in the program's line, if bcc's face told it or an interrupt came while we waited."""
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append((trace, trace.tb_frame.f_code.co_filename))
+        trace = trace.tb_next
+    told = isinstance(error, (KeyboardInterrupt, OSError)) or (frames and frames[-1][1].startswith(f"{_OURS}bcc{os.sep}"))
+    last = next((trace for trace, path in reversed(frames) if not path.startswith(_OURS)), None)
+    if told and last is not None:
+        last.tb_next = None
 
 
 def _place(trace: TracebackType | None) -> str:
     """Return where the program was when something of ours failed: its innermost line that is not ours."""
     import linecache
 
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     told = ""
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
-        if not path.startswith(ours):
+        if not path.startswith(_OURS):
             told = f"  {path}:{trace.tb_lineno}: {linecache.getline(path, trace.tb_lineno).strip()}\n"
         trace = trace.tb_next
     return told

@@ -19,6 +19,8 @@ _HANDLES = frozenset(
     )
 )  # fmt: skip
 
+_WITH_FIELDS = (MapType.HASH, MapType.ARRAY, MapType.LRU_HASH)  # whose values may have a struct bpf_spin_lock or bpf_timer
+
 
 def family(map_type: int) -> type[Map]:
     """Return the class for a map type; one without a family of its own has single elements only."""
@@ -76,8 +78,9 @@ def _rare_family(map_type: int) -> type[Map]:
 def create(spec: MapSpec, *, inner: Map | None = None, btf: tuple[int, int, int] = (0, 0, 0), device: int = 0) -> Map:
     """Create the map that a spec describes, or open it where the spec says that it is pinned.
 
-    A map of maps needs `inner`, a map that its maps look like; local storage needs `btf`: (descriptor of a BTF object, type id
-    of the key, type id of the value).  `device` is the number of a network device that is to hold the map.
+    A map of maps needs `inner`, a map that its maps look like; local storage, and a value with a lock or timer in it, need
+    `btf`: (descriptor of a BTF object, type id of the key, type id of the value).  `device` is the number of a network device
+    that is to hold the map.
     """
     kind = family(spec.type)
     if device and spec.type != MapType.PERF_EVENT_ARRAY:  # which is the host's, also for a program on a device
@@ -109,6 +112,11 @@ def _create(kind: type[Map], spec: MapSpec, inner: Map | None, btf: tuple[int, i
         from probee.kernel.maps.storage import StorageMap
 
         return StorageMap.create_typed(spec, btf)
+    if btf[0] and btf[2] and spec.type in _WITH_FIELDS:
+        fd = map_create(
+            spec.type, spec.key_size, spec.value_size, spec.max_entries, flags=spec.flags, name=spec.name, btf=btf
+        )
+        return kind(spec, Descriptor(fd, f"map {spec.name}"))
     return kind.create(spec)
 
 
