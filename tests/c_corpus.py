@@ -381,6 +381,25 @@ int f(struct pt_regs *ctx, char *from) {
     while (q >= local && *q != '/') q--;
     return q - local;
 }""",
+    "a path put together from its end": """
+struct path_t { char text[256]; char beyond[64]; };
+BPF_PERCPU_ARRAY(paths, struct path_t, 1);
+int f(struct pt_regs *ctx, struct dentry *dentry) {
+    int zero = 0, at = 255;
+    struct path_t *path = paths.lookup(&zero);
+    if (!path) return 0;
+    for (int depth = 0; depth < 8 && dentry; depth++) {
+        char name[64] = {};
+        int length = bpf_probe_read_kernel_str(name, sizeof(name), dentry->d_name.name);
+        if (length <= 1) break;
+        if (at - (length - 1) - 1 < 0) break;
+        at -= (length - 1);
+        bpf_probe_read_kernel(&path->text[at], length - 1, name);
+        if (at > 0) path->text[--at] = '/';
+        dentry = dentry->d_parent;
+    }
+    return at;
+}""",
     "a pointer to a variable, or to a map's value": """
 struct value_t { u32 n, m; u64 sum; char comm[16]; };
 BPF_HASH(values, u32, struct value_t);

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MISSING: Any = object()
+_SUMS = frozenset((op.ADD, op.SUB))
+_TERMS = 6  # of a sum that are told apart
 _MEMORY = frozenset((op.COPY, op.ATOMIC, op.COMPARE_EXCHANGE, op.HELPER, op.CALL, op.KFUNC))
 
 
@@ -127,6 +129,8 @@ class _Numbering:
                 self._same[value] = new
                 self._changed = True
                 self.fields.pop(value, None)
+            if new.op in _SUMS and new in self.bounds.compared:
+                self._enter(self._table, self._terms(new)[0], new)
         block.values = self._out
         for successor in block.successors:
             self._resolve_phis(block, successor)
@@ -211,7 +215,39 @@ class _Numbering:
             new = rule(self, value)
             if new is not None:
                 return new
+        if self._careful and value.op in _SUMS and value in self.bounds.needed:
+            new = self._near_compared(value)
+            if new is not None:
+                return new
         return self._numbered(value)
+
+    def _near_compared(self, value: Value) -> Value | None:
+        """Return a sum as one that was compared, and a constant: the verifier knows of the two what that comparison showed."""
+        key, constant = self._terms(value)
+        found = self._table.get(key)
+        if found is None or found is value:
+            return None
+        number = constant - self._terms(found)[1]
+        return (
+            found
+            if number == 0
+            else self._numbered(Value(op.ADD, value.type, [found, self.const(number, value.type)], None, value.span))
+        )
+
+    def _terms(self, value: Value) -> tuple[tuple[object, ...], int]:
+        """Return a sum without its constant, as the numbers that it is made of and how often, and the constant."""
+        terms: dict[Value, int] = {}
+        constant = 0
+        work = [(value, 1)]
+        while work:
+            each, sign = work.pop()
+            if each.op == op.CONST:
+                constant += sign * each.attr
+            elif each.op in _SUMS and len(terms) + len(work) < _TERMS:
+                work += [(each.args[0], sign), (each.args[1], sign if each.op == op.ADD else -sign)]
+            else:
+                terms[each] = terms.get(each, 0) + sign
+        return ("sum", value.type, frozenset(terms.items())), constant
 
     def _numbered(self, value: Value) -> Value:
         key = self._key(value)
