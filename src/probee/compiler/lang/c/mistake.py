@@ -178,6 +178,9 @@ def _by_message(words: list[Word], at: int, message: str, coord: object) -> Comp
         return _no_declaration(words, at, span)
     if message == "Invalid specifier list":
         first = words[at - 1] if at and words[at - 1].type in _NAMES else here
+        if first.value in ("__uint", "__type", "__array"):
+            hint = "libbpf's maps are not known here; those of BCC are BPF_HASH(name, key, value), BPF_ARRAY(…) and the like."
+            return ParseError(f"{_quoted(first)} is libbpf's notation for maps", first.span, hint=hint)
         return ParseError(f"the member {_quoted(first)} has no type" if first.type in _NAMES else "expected a type", first.span)
     if message == "Invalid struct reference":
         return ParseError("expected the name of a member", span)

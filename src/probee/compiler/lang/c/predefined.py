@@ -25,7 +25,7 @@ _MACROS = {
     "__SIZEOF_POINTER__": " 8", "__SIZEOF_SHORT__": " 2", "__SIZEOF_SIZE_T__": " 8", "__SIZEOF_INT128__": " 16",
     "__INT_MAX__": " 2147483647", "__LONG_MAX__": " 9223372036854775807L", "__SCHAR_MAX__": " 127", "__SHRT_MAX__": " 32767",
     "__LONG_LONG_MAX__": " 9223372036854775807LL", "NULL": " ((void *)0)", "BITS_PER_LONG": " 64", "BITS_PER_BYTE": " 8",
-    "CUR_CPU_IDENTIFIER": " BPF_F_CURRENT_CPU", "BPF_PACKET_HEADER": " __attribute__((packed, packet_header))",
+    "HZ": " CONFIG_HZ", "CUR_CPU_IDENTIFIER": " BPF_F_CURRENT_CPU", "BPF_PACKET_HEADER": " __attribute__((packed, packet_header))",
     "__PAGE_OFFSET_BASE_L4": " 0xffff888000000000UL", "__PAGE_OFFSET_BASE_L5": " 0xff11000000000000UL",
     "__packed": " __attribute__((packed))", "__aligned": "(x) __attribute__((aligned(x)))",
     "____cacheline_aligned": " __attribute__((aligned(64)))", "__always_inline": " inline __attribute__((always_inline))",
@@ -75,12 +75,21 @@ class Predefined:
             return ""
         if name in self._arch:
             return " 1"
+        if name.startswith("__NR_"):
+            return self._system_call(name[5:])
         if name == "LINUX_VERSION_CODE":
             return f" {version_code(self._target.release)}"
         from probee.compiler.lang.c._tables import inline
 
         found = inline.MACROS.get(name) or inline.MACROS_OF_ARCH.get(self._target.arch, {}).get(name)
         return None if found is None or self._is_function_of_program(name) else found
+
+    def _system_call(self, name: str) -> str | None:
+        """Return the number of a system call."""
+        from probee.model._tables import syscalls
+
+        names = {"x86_64": syscalls.X86_64, "aarch64": syscalls.AARCH64}.get(self._target.arch, {})
+        return next((f" {number}" for number, each in names.items() if each == name), None)
 
     def _is_function_of_program(self, name: str) -> bool:
         """Return whether the program defines a function of a name that is a macro in kernel headers."""

@@ -25,7 +25,15 @@ def similar_function(low: Lowerer, name: str) -> str:
     from probee.compiler.lang.c.call import BUILTINS
 
     names = [*low.source.functions, *BUILTINS, *(f"bpf_{helper}" for helper in helper_names())]
-    return _closest(name, names)
+    return _closest(name, names) or _with_a_word_more(name, names)
+
+
+def _with_a_word_more(name: str, known: Iterable[str]) -> str:
+    """Return the shortest name with one word more: bpf_ktime_get_ns for bpf_ktime_ns."""
+    words = set(name.split("_"))
+    longer = [other for other in known if len(words) > 2 and len(words) < len(parts := set(other.split("_"))) < len(words) + 2
+              and words < parts]  # fmt: skip
+    return min(longer, key=lambda other: (len(other), other), default="")
 
 
 def similar_member(struct: StructType, name: str) -> str:

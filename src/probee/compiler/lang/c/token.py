@@ -16,10 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Blanks of Unicode, which compilers take for blanks, too
+_BLANKS = r"\x85\xa0\u1680\u180e\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+
 # One alternative per kind; the numbers are those of the groups.
 _LEXICON = re.compile(
     r"([A-Za-z_$][\w$]*)"
-    r"|((?:[ \t\f\v\r]|\\[ \t]*\r?\n|//(?:[^\n\\]|\\[\s\S])*|/\*[\s\S]*?\*/)+)"
+    r"|((?:[ \t\f\v\r" + _BLANKS + r"]|\\[ \t]*\r?\n|//(?:[^\n\\]|\\[\s\S])*|/\*[\s\S]*?\*/)+)"
     r"|(\n)"
     r"|(0[xX][0-9a-fA-F]+\w*|\.?\d(?:[eE][+-]|[\w.])*)"
     r'|("(?:[^"\\\n]|\\[\s\S])*")'
@@ -287,9 +290,14 @@ def _pragma(tokens: list[Token], at: int, words: list[Word]) -> int:
     return end
 
 
+_QUOTES = {**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’‚", "'")}  # which editors and web pages make of C's
+
+
 def _stray(value: str, span: int) -> ParseError:
     if value == '"':
         return ParseError('this string has no closing "', span, hint='Close it with " on the same line')
     if value == "'":
         return ParseError("this character has no closing '", span)
+    if value in _QUOTES:
+        return ParseError(f"{value} is no quote of C", span, hint=f"Write {_QUOTES[value]}")
     return ParseError(f"{value!r} does not belong in a C program", span)

@@ -163,6 +163,19 @@ def test_what_a_probe_was_given_is_read_from_the_kernel(body: str) -> None:
     assert CRun(text, kernel=kernel_memory()).call("f", TASK) == 42
 
 
+@pytest.mark.parametrize(
+    ("structs", "expression"),
+    [
+        ("struct sock { int a; struct { int rmem_alloc; } sk_backlog; };", "((struct sock *)p)->sk_rmem_alloc"),
+        ("struct kernfs_node { int a, __parent; };", "((struct kernfs_node *)p)->parent"),
+        ("struct mm_struct { int a, mmap_lock; };", "((struct mm_struct *)p)->mmap_sem"),
+    ],
+)
+def test_members_that_kernels_renamed_are_found_under_their_old_names(structs: str, expression: str) -> None:
+    text = f"{structs}\nint f(struct pt_regs *ctx, void *p) {{ return {expression}; }}"
+    assert CRun(text, kernel={TASK: struct.pack("<II", 1, 5)}).call("f", TASK) == 5
+
+
 def test_a_pointer_that_went_through_a_map_is_read_from_the_kernel() -> None:
     text = """
     BPF_HASH(tasks, u32, struct task_struct *);
@@ -318,6 +331,7 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("return tsk;", "tsk", "'tsk' is not declared"),
         ("return task->pidd;", "pidd", "'struct task_struct' has no member 'pidd'"),
         ("return bpf_get_current_pid_tgi();", "bpf_get", "there is no helper 'bpf_get_current_pid_tgi'"),
+        ("return bpf_ktime_ns();", "bpf_ktime", "Did you mean: bpf_ktime_get_ns?"),
         ("return bpf_ktime_get_ns(1);", "bpf_ktime", "bpf_ktime_get_ns() takes 0 arguments, not 1"),
         ("task->pid = 1; return 0;", "task->", "kernel memory cannot be written by a BPF program"),
         ("return task.pid;", "pid", "has no members: use '->'"),

@@ -38,6 +38,8 @@ F = "int f(void *ctx) "
         (F + "{ goto 3; }", "expected a name, not '3'", "3"),
         (F + "{ return sizeof(struct); }", "expected a name or '{' after 'struct'", ")"),
         (F + '{ char *s = "abc; }', 'no closing "', '"'),
+        (F + "{ char *s = “abc”; }", "“ is no quote of C", "“"),
+        ("struct { __uint(type, 2); } m;\n" + F + "{ return 0; }", "'__uint' is libbpf's notation for maps", "__uint"),
         ("x;", "the declaration of 'x' has no type", "x"),
         ("static void int f(void) { }", "'void int' is no type", "void"),
         ("typedef int foo; int foo;", "'foo' is the name of a type and of something else", "foo"),

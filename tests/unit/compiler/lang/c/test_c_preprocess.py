@@ -193,3 +193,12 @@ def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     refused("#error x\n")
     refused("#if 1")
     assert capsys.readouterr() == ("", "")
+
+
+def test_system_calls_have_their_numbers() -> None:
+    assert expand("__NR_execve __NR_openat") == "59 257"
+    assert not taken("defined(__NR_no_such_call)")
+
+
+def test_blanks_of_other_scripts_and_of_web_pages_are_blanks() -> None:
+    assert expand("\ufeffa\xa0b\u3000c\u2003d\u200be") == "a b c d e"

@@ -36,5 +36,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "tcp_flags": ("tcp_flags",), "i_nlink": ("__i_nlink",), "f_dentry": ("f_path.dentry",), "f_vfsmnt": ("f_path.mnt",),
     "d_iname": ("d_shortname.string",), "si_pid": ("_sifields._kill._pid",), "si_addr": ("_sifields._sigfault._addr",),
     "cpu": ("thread_info.cpu",), "state": ("__state",),  # of tasks, before Linux 5.16 and 5.14
+    "cpus_allowed": ("cpus_mask",), "real_start_time": ("start_boottime",),  # of tasks, before Linux 5.3 and 5.5
+    "mmap_sem": ("mmap_lock",), "proc_inum": ("ns.inum",), "parent": ("__parent",),  # before Linux 5.8, 3.19; of kernfs, 6.15
+    "i_atime": ("__i_atime",), "i_mtime": ("__i_mtime",), "i_ctime": ("__i_ctime",),  # before Linux 6.6 and 6.7
+    "d_child": ("d_sib",), "d_subdirs": ("d_children",),  # of dentries, before Linux 6.8
+    "sk_rmem_alloc": ("sk_backlog.rmem_alloc",),
     "rt_saddr": ("rt_src",), "bi_sector": ("bi_iter.bi_sector",), "bi_size": ("bi_iter.bi_size",),
 }  # fmt: skip

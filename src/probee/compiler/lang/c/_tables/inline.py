@@ -155,6 +155,10 @@ FUNCTIONS: dict[str, str] = {
     "skb_get_queue_mapping": _getter("skb_get_queue_mapping", "u16", "const struct sk_buff *skb", "skb->queue_mapping"),
     "skb_is_nonlinear": _getter("skb_is_nonlinear", "bool", "const struct sk_buff *skb", "skb->data_len != 0"),
     "skb_headlen": _getter("skb_headlen", "unsigned int", "const struct sk_buff *skb", "skb->len - skb->data_len"),
+    "net_gso_ok": """static inline bool net_gso_ok(u64 features, int gso_type) {
+    u64 wanted = (u64)gso_type << NETIF_F_GSO_SHIFT;
+    return (features & wanted) == wanted;
+}""",
     "sg_is_chain": _getter("sg_is_chain", "bool", "struct scatterlist *sg", "(sg->page_link & 1) != 0"),
     "sg_is_last": _getter("sg_is_last", "bool", "struct scatterlist *sg", "(sg->page_link & 2) != 0"),
     "sg_chain_ptr": _getter(
