@@ -69,7 +69,10 @@ def _unknown(low: Lowerer, node: c_ast.ID) -> CompileError:
         return Unsupported(message, span_of(node))
     if low.scope.constant(node.name) is not None:
         return CompileError(f"'{node.name}' is a constant, which has no address", span_of(node))
-    return UnknownName(f"'{node.name}' is not declared", span_of(node), did_you_mean=similar(low, node.name))
+    error = UnknownName(f"'{node.name}' is not declared", span_of(node), did_you_mean=similar(low, node.name))
+    if node.name.isupper() and not error.hint:
+        error.hint = "Define it, or replace it in the text before BPF() gets that, if it stands for something."
+    return error
 
 
 def _constant(low: Lowerer, node: c_ast.Constant) -> Operand | None:

@@ -72,7 +72,25 @@ def _parse(words: list[Word], own: list[Word], is_typedef: Callable[[str], bool]
 def words_of(tokens: list[Token], source: Source) -> list[Word]:
     """Return the parser's words of preprocessed tokens, bcc's macros and attributes dealt with."""
     words = to_words(tokens, lambda offset: source.position(offset)[0])
-    return expand_dialect(attach_attributes(words))
+    return _with_function_names(expand_dialect(attach_attributes(words)))
+
+
+_NAMES_OF_FUNCTIONS = frozenset(("__func__", "__FUNCTION__", "__PRETTY_FUNCTION__"))
+
+
+def _with_function_names(words: list[Word]) -> list[Word]:
+    """Return words with the name of the function around for __func__."""
+    if not any(word.value in _NAMES_OF_FUNCTIONS for word in words):
+        return words
+    out: list[Word] = []
+    depth, name = 0, ""
+    for index, word in enumerate(words):
+        if word.type == "LPAREN" and depth == 0 and index and words[index - 1].type == "ID":
+            name = words[index - 1].value
+        depth += (word.type in ("LBRACE", "LPAREN")) - (word.type in ("RBRACE", "RPAREN"))
+        named = word.value in _NAMES_OF_FUNCTIONS and depth > 0
+        out.append(Word("STRING_LITERAL", f'"{name}"', word.lineno, word.column) if named else word)
+    return out
 
 
 def _with_inlines(words: list[Word], source: Source, target: Target) -> list[Word]:

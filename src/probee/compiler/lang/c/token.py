@@ -290,12 +290,13 @@ def _pragma(tokens: list[Token], at: int, words: list[Word]) -> int:
     return end
 
 
+_UNCLOSED = 'Close it with " on the same line. In a Python text that is not r"""raw""", \\n is a new line: write \\\\n'
 _QUOTES = {**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’‚", "'")}  # which editors and web pages make of C's
 
 
 def _stray(value: str, span: int) -> ParseError:
     if value == '"':
-        return ParseError('this string has no closing "', span, hint='Close it with " on the same line')
+        return ParseError('this string has no closing "', span, hint=_UNCLOSED)
     if value == "'":
         return ParseError("this character has no closing '", span)
     if value in _QUOTES:

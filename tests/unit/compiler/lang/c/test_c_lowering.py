@@ -176,6 +176,11 @@ def test_members_that_kernels_renamed_are_found_under_their_old_names(structs: s
     assert CRun(text, kernel={TASK: struct.pack("<II", 1, 5)}).call("f", TASK) == 5
 
 
+def test_a_function_s_name_is_text() -> None:
+    inner = "static u64 named(u64 a) { const char *name = __func__; return name[0] + a; }"
+    assert run_c("return named(sizeof(__FUNCTION__)) + (__func__ + 0)[0];", before=inner) == ord("n") + 2 + ord("f")
+
+
 def test_a_pointer_that_went_through_a_map_is_read_from_the_kernel() -> None:
     text = """
     BPF_HASH(tasks, u32, struct task_struct *);
@@ -331,6 +336,7 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("return tsk;", "tsk", "'tsk' is not declared"),
         ("return task->pidd;", "pidd", "'struct task_struct' has no member 'pidd'"),
         ("return bpf_get_current_pid_tgi();", "bpf_get", "there is no helper 'bpf_get_current_pid_tgi'"),
+        ("return LIMIT_OF_IT;", "LIMIT", "Define it, or replace it in the text before BPF() gets that"),
         ("return bpf_ktime_ns();", "bpf_ktime", "Did you mean: bpf_ktime_get_ns?"),
         ("return bpf_ktime_get_ns(1);", "bpf_ktime", "bpf_ktime_get_ns() takes 0 arguments, not 1"),
         ("task->pid = 1; return 0;", "task->", "kernel memory cannot be written by a BPF program"),
