@@ -193,3 +193,25 @@ def test_values_may_have_a_lock() -> None:
         guards[ct.c_uint(0)] = guards.Leaf()
         assert lib.bpf_prog_test_run(fd, 3, ct.create_string_buffer(64), 64, None, None, None, None) == 0
         assert guards[ct.c_uint(0)].count == 15
+
+
+SENDS = """
+BPF_RINGBUF_OUTPUT(ring, 1);
+int send(struct xdp_md *ctx) { u64 value = 7; ring.ringbuf_output(&value, sizeof(value), 0); return XDP_DROP; }
+"""
+
+
+def test_what_a_child_has_read_of_a_ring_does_not_come_again() -> None:
+    found: list[int] = []
+    with BPF(text=SENDS) as face:
+        face["ring"].open_ring_buffer(lambda context, data, size: found.append(size))
+        fd = face.load_func("send", BPF.XDP).fd
+        lib.bpf_prog_test_run(fd, 3, ct.create_string_buffer(64), 64, None, None, None, None)
+        child = os.fork()
+        if child == 0:
+            face.ring_buffer_consume()
+            os._exit(len(found))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        lib.bpf_prog_test_run(fd, 2, ct.create_string_buffer(64), 64, None, None, None, None)
+        face.ring_buffer_consume()
+        assert found == [8, 8]

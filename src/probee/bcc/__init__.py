@@ -54,6 +54,11 @@ _WHERE = {
     "usdt": ("USDT", "USDTException"),
     "utils": ("ArgString", "StrcmpRewrite", "get_online_cpus", "printb"),
 }  # fmt: skip
+# What bcc's own package imports: programs that say `from bcc import *` have it from there.
+_IMPORTED = {
+    "atexit": "atexit", "ct": "ctypes", "errno": "errno", "fcntl": "fcntl", "json": "json", "os": "os", "platform": "platform",
+    "re": "re", "subprocess": "subprocess", "sys": "sys",
+}  # fmt: skip
 _MODULES = ("containers", "disassembler", "exec", "libbcc", "perf", "syscall", "table", "tcp", "usdt", "utils", "version")
 _home = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -61,8 +66,8 @@ __all__ = [
     "BPF", "DEBUGFS", "DEBUG_BPF", "DEBUG_BPF_REGISTER_STATE", "DEBUG_BTF", "DEBUG_LLVM_IR", "DEBUG_PREPROCESSOR",
     "DEBUG_SOURCE", "TRACEFS", "USDT", "ArgString", "BPFAttachType", "BPFProgType", "Perf", "PerfEventArray",
     "PerfEventSampleFormat", "PerfHWConfig", "PerfSWConfig", "PerfType", "RingBuf", "StrcmpRewrite", "SymbolCache", "Table",
-    "USDTException", "XDPAction", "XDPFlags", "__implementation__", "__version__", "_get_num_open_probes", "get_online_cpus",
-    "lib", "printb",
+    "USDTException", "XDPAction", "XDPFlags", "__implementation__", "__version__", "_get_num_open_probes", "atexit", "ct",
+    "errno", "fcntl", "get_online_cpus", "json", "lib", "os", "platform", "printb", "re", "subprocess", "sys",
 ]  # fmt: skip
 
 
@@ -73,6 +78,8 @@ def __getattr__(name: str) -> object:
         found: object = getattr(import_module(f"probee.bcc.{_home[name]}"), name)
     elif name in _MODULES:
         return import_module(f"probee.bcc.{name}")
+    elif name in _IMPORTED:
+        return import_module(_IMPORTED[name])
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

@@ -8,8 +8,11 @@ go through, and what was not handed out by then is handed out by the next poll.
 from __future__ import annotations
 
 import ctypes as ct
+import os
 import sys
 from collections import deque
+
+from probee.bcc.error import BccError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,10 +109,13 @@ class PerfDelivery(Delivery):
     def __init__(self, buffer: PerfBuffer, callback: Callable[..., Any], lost: Callable[[int], Any] | None) -> None:
         super().__init__(callback, buffer.size)
         self.buffer = buffer
+        self._process = os.getpid()
         self._lost = lost
         self._untold: list[int] = []
 
     def deliver(self) -> None:
+        if os.getpid() != self._process:  # the kernel gives no such memory to children (VM_DONTCOPY): to look would be fatal
+            raise BccError("a perf buffer is read by the process that opened it: call open_perf_buffer() after fork()")
         self.hand_out()
         for batch in self.buffer.read(max_bytes=1 << 30):  # all of them wait before the first callback, which may end it
             self.put(batch.cpu, batch.data, batch.runs)
@@ -130,7 +136,8 @@ class PerfDelivery(Delivery):
 
     def close(self) -> None:
         super().close()
-        self.buffer.close()
+        if os.getpid() == self._process:
+            self.buffer.close()
 
 
 class RingDelivery(Delivery):
@@ -198,5 +205,7 @@ def failed(error: Exception, callback: Any) -> None:
         raise SystemExit(0) from None
     from traceback import format_exception
 
+    trace = error.__traceback__
+    trace = trace.tb_next if trace is not None else None  # from the callback on
     sys.stderr.write(f"Exception ignored on calling ctypes callback function: {callback!r}\n")
-    sys.stderr.write("".join(format_exception(type(error), error, error.__traceback__)))
+    sys.stderr.write("".join(format_exception(type(error), error, trace)))

@@ -26,7 +26,6 @@ class RawRingReader:
 
     def __init__(self, memory: RingMemory) -> None:
         self._memory = memory
-        self._position = memory.consumer_position
         self._lengths = memoryview(memory.data).cast("B").cast("I")
         self._edge = len(memory.data)  # up to here nothing wraps
 
@@ -36,7 +35,7 @@ class RawRingReader:
         A record that is still being written ends the batch; discarded ones are passed over.
         """
         memory = self._memory
-        start = position = self._position
+        start = position = memory.consumer_position  # which another process may have moved: a child shares the memory
         base = start & memory.mask
         end = min(memory.producer_position, start + max_bytes, start + self._edge - base - HEADER_BYTES)
         shift = base - start
@@ -61,7 +60,7 @@ class RawRingReader:
         copy = bytes(memory.data[base:stop])
         if stop > self._edge:  # only the last record reaches over it
             copy += bytes(memory.data[self._edge - memory.size : stop - memory.size])
-        self._position = memory.consumer_position = position
+        memory.consumer_position = position
         return copy, runs
 
     def _alike(self, at: int, length: int, stride: int, wanted: int) -> int:
@@ -74,7 +73,7 @@ class RawRingReader:
     @property
     def pending(self) -> bool:
         """True while there is something that was not read, a record that is being written included."""
-        return self._memory.producer_position != self._position
+        return self._memory.producer_position != self._memory.consumer_position
 
     def close(self) -> None:
         """Let go of the memory, so that it can be unmapped."""

@@ -134,3 +134,11 @@ def test_importing_is_light() -> None:
     done = run("-S", "-c", "import sys\nfrom probee.bcc import BPF\nprint(*sys.modules)")
     heavy = {"re", "enum", "inspect", "dataclasses", "typing", "json", "subprocess", "probee.compiler.compile"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_everything_can_be_imported_at_once_with_the_modules_that_bcc_s_own_imports() -> None:
+    names: dict[str, object] = {}
+    exec("from probee.bcc import *", names)
+    assert callable(names["BPF"])
+    assert names["ct"] is __import__("ctypes")
+    assert names["os"] is __import__("os")

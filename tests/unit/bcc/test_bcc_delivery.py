@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes as ct
 import errno
+import os
 from typing import Any
 
 import pytest
 
 from probee.bcc.delivery import Delivery, PerfDelivery
+from probee.bcc.error import BccError
 from probee.runtime.perfring import PerfBatch
 
 
@@ -61,7 +63,9 @@ def test_what_a_callback_raises_is_shown_and_the_next_record_comes(capsys: pytes
 
     delivery(callback).hand_out()
     assert len(found) == 4
-    assert "ValueError: not this one" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "ValueError: not this one" in told
+    assert "delivery.py" not in told.replace("test_bcc_delivery.py", "")
 
 
 def test_an_interrupt_goes_through_and_the_rest_waits() -> None:
@@ -156,3 +160,11 @@ def test_pointers_into_records_hold_as_long_as_the_buffer_would_have_kept_them()
         bytes(16)  # takes the place of what was freed
     assert [record.value & 0xFF for record in kept[-4:]] == [4, 5, 6, 7]
     assert made._kept_size <= 64 + 16
+
+
+def test_a_child_is_told_that_the_buffer_is_its_parent_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = PerfDelivery(Buffer(), lambda *_: None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with pytest.raises(BccError, match="read by the process that opened it"):
+        made.deliver()
+    made.close()
