@@ -27,7 +27,7 @@ def own_headers(text: str, *, source: str = "", cflags: Sequence[str] = ()) -> d
     """
     places = [os.getcwd(), *([os.path.dirname(os.path.abspath(source))] if source else []), *_directories(cflags)]
     found: dict[str, str] = {}
-    waiting = [(text, "")]
+    waiting = [("".join(f'#include "{name}"\n' for name in _forced(cflags)), ""), (text, "")]
     while waiting:
         text, beside = waiting.pop()
         for quote, name in _included(text):
@@ -60,6 +60,12 @@ def _directories(cflags: Sequence[str]) -> list[str]:
                 found.append(flag[len(option) :].strip() or next(rest, ""))
                 break
     return [os.path.abspath(directory) for directory in found if directory]
+
+
+def _forced(cflags: Sequence[str]) -> list[str]:
+    """Return what -include names."""
+    rest = iter(cflags)
+    return [flag[len("-include") :].strip() or next(rest, "") for flag in rest if flag.startswith("-include")]
 
 
 def _find(name: str, places: list[str]) -> str:

@@ -54,3 +54,10 @@ def test_what_the_kernel_or_the_system_has_is_not_read(here: Path) -> None:
 def test_only_directives_name_headers(here: Path) -> None:
     put(here / "a.h", "")
     assert own_headers('// #include "a.h"\nint include; char *s = "include \\"a.h\\"";\n#include NAME\n#include "a.h\n') == {}
+
+
+def test_headers_that_flags_include_are_read(here: Path) -> None:
+    put(here / "first.h", "#define FIRST 1\n")
+    put(here / "include" / "second.h", "#define SECOND 2\n")
+    found = own_headers("", cflags=["-include", "first.h", "-Iinclude", "-includesecond.h"])
+    assert sorted(found) == ["first.h", "second.h"]

@@ -79,6 +79,7 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
         self.program = source
         self.headers = headers or {}
         self.included: list[str] = []
+        self.forced: list[str] = []  # what a flag includes before the first line
         self.missing: list[str] = []  # what is included between quotes and came with nothing
         self.warnings: list[tuple[str, int]] = []
         self.predefined = Predefined(target, "\n".join((source.text, *self.headers.values())))
@@ -88,12 +89,18 @@ class Preprocessor(pcpp.Preprocessor):  # type: ignore[misc]
 
     def run(self) -> list[Token]:
         """Return the program's tokens, macros expanded."""
-        return list(self.parsegen(self.program.text))
+        text = self.program.text  # which headers are added to
+        forced = [token for name in self.forced for token in self.include(c.lex(f'"{name}"'), None)]
+        self._base = 0
+        return [*forced, *self.parsegen(text)]
 
     def define_flags(self, flags: Iterable[str]) -> None:
-        """Obey the -D and -U among a compiler's flags; the others have nothing to say to us."""
+        """Obey the -D, -U and -include among a compiler's flags; the others have nothing to say to us."""
         rest = iter(flags)
         for flag in rest:
+            if flag.startswith("-include"):
+                self.forced.append(flag[len("-include") :].strip() or next(rest, ""))
+                continue
             kind, body = flag[:2], flag[2:]
             if kind not in ("-D", "-U"):
                 continue

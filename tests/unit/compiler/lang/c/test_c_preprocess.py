@@ -137,6 +137,15 @@ def test_headers_of_the_program_s_own_are_read_where_they_are_included() -> None
     assert with_headers(once, i="#pragma once\ny\n") == "y"
 
 
+def test_headers_that_flags_include_come_before_the_first_line() -> None:
+    source = Source("main.c", "a FIRST\n")
+    headers = {"o.h": "#define FIRST 1\nx\n", "i.h": "y\n"}
+    tokens, _ = preprocess(source, target(), ["-include", "o.h", "-DN", "-includei.h"], headers)
+    assert " ".join(token.value for token in tokens if token.type != c.SPACE) == "x y a 1"
+    last = next(token for token in tokens if token.value == "a")
+    assert source.name_at(last.lineno >> 24) == "main.c"
+
+
 def test_a_function_in_a_header_is_no_macro_of_the_kernel() -> None:
     assert with_headers('#include "m.h"\nmin(1, 2)', m="static int min(int a, int b) { return a; }").endswith("min ( 1 , 2 )")
 
