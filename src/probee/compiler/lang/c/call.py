@@ -30,6 +30,10 @@ def _call(low: Lowerer, node: c_ast.FuncCall) -> Operand | None:
             from probee.compiler.lang.c.table import method
 
             return method(low, node, callee, arguments)
+        if symbol is None and low.scope.constant(callee.name.name) is None:
+            from probee.compiler.lang.c.expression import unknown
+
+            raise unknown(low, callee.name)
     if not isinstance(callee, c_ast.ID):
         raise Unsupported("only functions can be called, and only by name", span_of(callee))
     name = callee.name
@@ -66,8 +70,18 @@ def _unknown(low: Lowerer, callee: c_ast.ID) -> CompileError:
         if target is not None and is_function(target):
             return Unsupported("BPF has no calls through pointers to functions: call the function by its name", span_of(callee))
         return TypeMismatch(f"'{callee.name}' is a '{symbol.type.spelling()}', not a function", span_of(callee))
+    if low.target.function(callee.name) is not None:
+        message = f"'{callee.name}' is a function of the kernel, which no BPF program can call"
+        helper = f"bpf_{callee.name}"
+        return CompileError(message, span_of(callee), hint=f"{helper}() is a helper." if helper in _helpers() else "")
     near = similar_function(low, callee.name)
     return UnknownName(f"there is no function '{callee.name}'", span_of(callee), did_you_mean=near)
+
+
+def _helpers() -> set[str]:
+    from probee.model.helper import helper_names
+
+    return {f"bpf_{name}" for name in helper_names()}
 
 
 def _place_of_call(low: Lowerer, node: c_ast.FuncCall) -> Place:

@@ -46,7 +46,20 @@ def no_such_member(struct: CType, name: str, span: int) -> CompileError:
     from probee.compiler.lang.c.suggest import similar_member
 
     near = similar_member(struct, name) if isinstance(struct, StructType) else ""
-    return UnknownName(f"'{struct.spelling()}' has no member '{name}'", span, did_you_mean=near)
+    error = UnknownName(f"'{struct.spelling()}' has no member '{name}'", span, did_you_mean=near)
+    if isinstance(struct, StructType) and (struct.name, name) in _MOVED:
+        error.hint = _MOVED[struct.name, name]
+    return error
+
+
+# Members that are elsewhere in newer kernels, behind another pointer or as something else
+_MOVED = {
+    ("request", "rq_disk"): "Since Linux 5.17 it is q->disk.",
+    ("bio", "bi_disk"): "Since Linux 5.12 it is bi_bdev->bd_disk.",
+    ("inode", "i_atime"): "Since Linux 6.11 it is in i_atime_sec and i_atime_nsec.",
+    ("inode", "i_mtime"): "Since Linux 6.11 it is in i_mtime_sec and i_mtime_nsec.",
+    ("inode", "i_ctime"): "Since Linux 6.11 it is in i_ctime_sec and i_ctime_nsec.",
+}
 
 
 def no_members(low: Lowerer, ctype: CType, span: int) -> CompileError:

@@ -68,7 +68,7 @@ def _array(node: c_ast.ArrayDecl, scope: Scope) -> CType:
     if node.dim is not None:
         value = evaluate(node.dim, scope)
         if value is None:
-            raise TypeMismatch("the length of an array must be a constant", span_of(node.dim) or span_of(node))
+            raise _no_length(node.dim, scope, span_of(node.dim) or span_of(node))
         if value < 0:
             raise TypeMismatch(f"an array cannot have {value} elements", span_of(node.dim) or span_of(node))
         count = value
@@ -82,6 +82,13 @@ def _function(node: c_ast.FuncDecl, scope: Scope) -> CType:
 
 def is_variadic(node: c_ast.FuncDecl) -> bool:
     return node.args is not None and any(isinstance(p, c_ast.EllipsisParam) for p in node.args.params)
+
+
+def _no_length(dimension: c_ast.Node, scope: Scope, span: int) -> TypeMismatch:
+    if isinstance(dimension, c_ast.ID) and scope.find(dimension.name) is None:
+        hint = f"Define it, give it to BPF(…, cflags=['-D{dimension.name}=64']), or replace it in the text."
+        return TypeMismatch(f"{dimension.name!r} is not defined: the length of an array must be a constant", span, hint=hint)
+    return TypeMismatch("the length of an array must be a constant", span)
 
 
 def parameters_of(node: c_ast.FuncDecl, scope: Scope) -> tuple[tuple[str, CType, int], ...]:

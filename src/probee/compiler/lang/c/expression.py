@@ -13,6 +13,7 @@ from probee.compiler.lang.c.constant import evaluate_typed, span_of
 from probee.compiler.lang.c.layout import alignment_of
 from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import OPERANDS, PLACES, Lowerer
+from probee.compiler.lang.c.provenance import root
 from probee.compiler.lang.c.value import (
     CHAR,
     NO_FLOATS,
@@ -45,7 +46,7 @@ def _name(low: Lowerer, node: c_ast.ID) -> Operand | None:
 def _name_place(low: Lowerer, node: c_ast.ID) -> Place:
     symbol = low.scope.find(node.name)
     if symbol is None or symbol.kind in ("typedef", "function", "enumerator"):
-        raise _unknown(low, node)
+        raise unknown(low, node)
     if symbol.kind == "map":
         raise CompileError(f"'{node.name}' is a map: call one of its methods, as in {node.name}.lookup(&key)", span_of(node))
     meaning = symbol.meaning
@@ -60,7 +61,8 @@ def _name_place(low: Lowerer, node: c_ast.ID) -> Place:
     return global_place(low, symbol, node)
 
 
-def _unknown(low: Lowerer, node: c_ast.ID) -> CompileError:
+def unknown(low: Lowerer, node: c_ast.ID) -> CompileError:
+    """A name that nothing declares, or that is none of a value."""
     from probee.compiler.lang.c.suggest import similar
 
     symbol = low.scope.find(node.name)
@@ -98,7 +100,16 @@ def _string_place(low: Lowerer, node: c_ast.Constant) -> Place:
     whole = data + bytes(-len(data) % 8)
     variable = low.variable(ArrayType(CHAR, len(whole)), "literal")
     store_bytes(low, variable.slot, whole)
+    low.literals.add(variable.slot)
     return Place(ArrayType(CHAR, len(data)), variable.slot, variable=variable)
+
+
+def lengthen_literal(low: Lowerer, pointer: Value, size: int) -> None:
+    """Put zeros behind the literal that a pointer points into, if `size` bytes from there are more than it has."""
+    slot, at = root(pointer)
+    if slot in low.literals and at + size > slot.attr.size:
+        before, slot.attr.size = slot.attr.size, at + size
+        low.b.zero(slot, slot.attr.size - before, before)
 
 
 def store_bytes(low: Lowerer, base: Value, data: bytes, offset: int = 0) -> None:

@@ -11,6 +11,7 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import BUILTINS, Builtin, constant, n_arguments
 from probee.compiler.lang.c.constant import span_of
+from probee.compiler.lang.c.expression import lengthen_literal
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import INT, UNSIGNED, UNSIGNED_LONG, Operand, Place, is_pointer
 from probee.errors import CompileError, TypeMismatch, Unsupported
@@ -35,7 +36,9 @@ def _memory_place(low: Lowerer, node: c_ast.Node, size: int) -> Place:
     if not is_pointer(operand.type) and not operand.value.type.is_pointer:
         raise TypeMismatch(f"this is '{operand.type.spelling()}', not a pointer", span_of(node))
     byte = IntType("unsigned char", 1, signed=False)
-    return Place(ArrayType(byte, size), convert.pointer_value(low, operand))
+    pointer = convert.pointer_value(low, operand)
+    lengthen_literal(low, pointer, size)
+    return Place(ArrayType(byte, size), pointer)
 
 
 def _memcpy(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:

@@ -84,6 +84,7 @@ class Lowerer:
         self.constants: dict[int, Variable] = {}  # by the node of their declaration
         self.made: dict[tuple[tuple[object, ...], c_ast.Node], Place] = {}  # what is in memory of the expressions of a frame
         self.variables: dict[object, Variable] = {}  # by key
+        self.literals: set[Value] = set()  # the slots of strings
         self.targets: dict[Value, tuple[object, int]] = {}  # pointers that point to one known location: (key, offset)
         self.mixed: dict[Value, tuple[str, str]] = {}  # pointers that point to two kinds of memory
         self.tracked: set[Value] = set()  # stores and copies that provenance was told

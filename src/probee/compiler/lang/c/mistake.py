@@ -283,7 +283,10 @@ def _unknown_type(words: list[Word], at: int, is_type: Callable[[str], bool]) ->
             after += 1
         if after < len(words) and words[after].type in ("ID", "TYPEID") and (after == index + 1 or before != "COMMA"):
             name = word.value
-            return UnknownName(f"there is no type named {name!r}", word.span, did_you_mean=partial(_similar, name))
+            error = UnknownName(f"there is no type named {name!r}", word.span, did_you_mean=partial(_similar, name))
+            if name.isupper() and not error.hint:
+                error.hint = "Define it, or replace it in the text before BPF() gets that, if it stands for something."
+            return error
     return None
 
 

@@ -25,7 +25,7 @@ _MACROS = {
     "__SIZEOF_POINTER__": " 8", "__SIZEOF_SHORT__": " 2", "__SIZEOF_SIZE_T__": " 8", "__SIZEOF_INT128__": " 16",
     "__INT_MAX__": " 2147483647", "__LONG_MAX__": " 9223372036854775807L", "__SCHAR_MAX__": " 127", "__SHRT_MAX__": " 32767",
     "__LONG_LONG_MAX__": " 9223372036854775807LL", "NULL": " ((void *)0)", "BITS_PER_LONG": " 64", "BITS_PER_BYTE": " 8",
-    "HZ": " CONFIG_HZ",
+    "HZ": " CONFIG_HZ", "KBUILD_MODNAME": ' "bcc"',
     "CUR_CPU_IDENTIFIER": " BPF_F_CURRENT_CPU", "BPF_PACKET_HEADER": " __attribute__((packed, packet_header))",
     "__PAGE_OFFSET_BASE_L4": " 0xffff888000000000UL", "__PAGE_OFFSET_BASE_L5": " 0xff11000000000000UL",
     "__packed": " __attribute__((packed))", "__aligned": "(x) __attribute__((aligned(x)))",

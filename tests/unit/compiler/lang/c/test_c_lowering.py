@@ -176,6 +176,18 @@ def test_members_that_kernels_renamed_are_found_under_their_old_names(structs: s
     assert CRun(text, kernel={TASK: struct.pack("<II", 1, 5)}).call("f", TASK) == 5
 
 
+def test_what_is_copied_behind_a_literal_is_zeros() -> None:
+    before = "struct s { char text[32], more[40]; }; static void put(char *to, const char *text) { memcpy(to, text, 32); }"
+    body = """
+        struct s s;
+        __builtin_memset(&s, 0xff, sizeof(s));
+        put(s.text, "open");
+        __builtin_memcpy(s.more, "abc", 40);
+        return s.text[0] + s.text[4] + s.text[31] + s.more[2] + s.more[3] + s.more[39];
+    """
+    assert run_c(body, before=before) == ord("o") + ord("c")
+
+
 def test_a_function_s_name_is_text() -> None:
     inner = "static u64 named(u64 a) { const char *name = __func__; return name[0] + a; }"
     assert run_c("return named(sizeof(__FUNCTION__)) + (__func__ + 0)[0];", before=inner) == ord("n") + 2 + ord("f")
@@ -336,6 +348,10 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("return tsk;", "tsk", "'tsk' is not declared"),
         ("return task->pidd;", "pidd", "'struct task_struct' has no member 'pidd'"),
         ("return bpf_get_current_pid_tgi();", "bpf_get", "there is no helper 'bpf_get_current_pid_tgi'"),
+        ("u32 k = 1; counts.increment(k); return 0;", "counts", "'counts' is not declared"),
+        ("struct request { int a; } *r; r->rq_disk; return 0;", "rq_disk", "Since Linux 5.17 it is q->disk."),
+        ("return vfs_read(task);", "vfs_read", "'vfs_read' is a function of the kernel, which no BPF program can call"),
+        ("char text[LENGTH_OF_IT]; return 0;", "LENGTH", "'LENGTH_OF_IT' is not defined: the length of an array"),
         ("return LIMIT_OF_IT;", "LIMIT", "Define it, or replace it in the text before BPF() gets that"),
         ("return bpf_ktime_ns();", "bpf_ktime", "Did you mean: bpf_ktime_get_ns?"),
         ("return bpf_ktime_get_ns(1);", "bpf_ktime", "bpf_ktime_get_ns() takes 0 arguments, not 1"),

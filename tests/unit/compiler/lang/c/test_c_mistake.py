@@ -82,6 +82,12 @@ def test_unknown_type_is_named_and_perhaps_meant_another(text: str, name: str, m
     assert error.hint == (f"Did you mean: {meant}?" if meant else "")
 
 
+def test_a_placeholder_that_was_not_replaced_is_told_so() -> None:
+    error = refused(F + "{ FILTER_IT\n u32 x = 1; return x; }")
+    assert (error.message, underlined(error)) == ("there is no type named 'FILTER_IT'", "FILTER_IT")
+    assert isinstance(error, UnknownName) and "replace it in the text" in error.hint
+
+
 def test_an_unknown_macro_was_perhaps_meant_to_be_another() -> None:
     error = refused("BPF_HSH(counts, u32);\n" + F + "{ return 0; }")
     assert (error.message, underlined(error), error.hint) == (

@@ -72,7 +72,9 @@ def test_what_headers_of_this_kernel_lack_is_not_defined(name: str) -> None:
     assert not taken(f"defined({name})")
 
 
-@pytest.mark.parametrize("name", ["__x86_64__", "__PAGE_OFFSET_BASE_L4", "IFNAMSIZ", "AF_INET", "KERNEL_VERSION", "NULL"])
+@pytest.mark.parametrize(
+    "name", ["__x86_64__", "KBUILD_MODNAME", "__PAGE_OFFSET_BASE_L4", "IFNAMSIZ", "AF_INET", "KERNEL_VERSION", "NULL"]
+)
 def test_what_headers_define_is_defined(name: str) -> None:
     assert taken(f"defined {name}")
 

@@ -60,6 +60,7 @@ MACROS: dict[str, str] = {
     "MAJOR": "(device) ((unsigned int)((device) >> 20))",
     "MINOR": "(device) ((unsigned int)((device) & 0xfffffu))",
     "MKDEV": "(major, minor) (((major) << 20) | (minor))",
+    "tcp_flag_word": "(header) (((unsigned int *)(header))[3])",
     "TCP_SKB_CB": "(skb) ((struct tcp_skb_cb *)&((skb)->cb[0]))",
     "folio_page": "(folio, n) (&(folio)->page + (n))",
     "cursor_advance": "(cursor, length) ({ void *__here = (cursor); (cursor) += (length); __here; })",
