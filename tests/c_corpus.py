@@ -381,6 +381,18 @@ int f(struct pt_regs *ctx, char *from) {
     while (q >= local && *q != '/') q--;
     return q - local;
 }""",
+    "literals copied in greater length": """
+struct event_t { u64 what; char name[32]; };
+BPF_PERCPU_ARRAY(events, struct event_t, 1);
+static inline void note(const char *name, u64 what) {
+    int zero = 0;
+    struct event_t *event = events.lookup(&zero);
+    if (!event) return;
+    __builtin_memcpy(event->name, name, 32);
+    event->what = what;
+}
+int f(struct pt_regs *ctx) { note("open", 1); return 0; }
+int g(struct pt_regs *ctx) { note("", 2); note("close", 3); return 0; }""",
     "a path put together from its end": """
 struct path_t { char text[256]; char beyond[64]; };
 BPF_PERCPU_ARRAY(paths, struct path_t, 1);

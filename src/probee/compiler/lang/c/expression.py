@@ -107,6 +107,9 @@ def _string_place(low: Lowerer, node: c_ast.Constant) -> Place:
 def lengthen_literal(low: Lowerer, pointer: Value, size: int) -> None:
     """Put zeros behind the literal that a pointer points into, if `size` bytes from there are more than it has."""
     slot, at = root(pointer)
+    known = low.target_of(pointer)
+    if known is not None and known[0] in low.variables:
+        slot, at = low.variables[known[0]].slot, known[1]
     if slot in low.literals and at + size > slot.attr.size:
         before, slot.attr.size = slot.attr.size, at + size
         low.b.zero(slot, slot.attr.size - before, before)
