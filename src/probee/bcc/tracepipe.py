@@ -6,6 +6,7 @@ import os
 import sys
 
 from probee.bcc.core import Core
+from probee.kernel.syscalls.bpf import EBUSY, ENOENT
 from probee.kernel.syscalls.tracefs import tracefs_root
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ class TracePipe(Core):
         if not self.tracefile:
             from probee.bcc.listing import TRACEFS
 
-            self.tracefile = open(f"{tracefs_root() or TRACEFS}/trace_pipe", "rb")  # noqa: SIM115  cleanup() closes it
+            self.tracefile = _open_pipe(f"{tracefs_root() or TRACEFS}/trace_pipe")  # cleanup() closes it
             if nonblocking:
                 os.set_blocking(self.tracefile.fileno(), False)
         opened: IO[bytes] = self.tracefile
@@ -59,6 +60,21 @@ class TracePipe(Core):
                 line = self.trace_readline()
             print(line)
             sys.stdout.flush()
+
+
+def _open_pipe(path: str) -> IO[bytes]:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        if error.errno in _CAUSES:
+            raise OSError(error.errno, f"{error.strerror}, {_CAUSES[error.errno]}", path) from None
+        raise
+
+
+_CAUSES = {
+    EBUSY: "another program reads what bpf_trace_printk writes; BPF_PERF_OUTPUT and BPF_RINGBUF_OUTPUT are each program's own",
+    ENOENT: "tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing",
+}
 
 
 def parse_line(line: bytes) -> Fields | None:
