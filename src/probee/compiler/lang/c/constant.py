@@ -327,6 +327,13 @@ _EVALUATORS = {
 }  # fmt: skip
 
 
+def undeclared(node: c_ast.Node, scope: Scope) -> c_ast.ID | None:
+    """Return the first name in an expression that nothing declares."""
+    if isinstance(node, c_ast.ID):
+        return node if scope.find(node.name) is None and scope.constant(node.name) is None else None
+    return next((found for _, child in node.children() if (found := undeclared(child, scope)) is not None), None)
+
+
 def kernel_constant(name: str, target: Target) -> tuple[int, CType] | None:
     """Return (value, type) of a constant of the kernel: an enumerator of BTF, else what our table has."""
     found = target.enumerator(name)

@@ -11,7 +11,7 @@ from typing import Any
 from pycparser import c_ast
 
 from probee.compiler.lang.c import basic
-from probee.compiler.lang.c.constant import evaluate, first_span, span_of
+from probee.compiler.lang.c.constant import evaluate, first_span, span_of, undeclared
 from probee.compiler.lang.c.layout import DeclaredMember, DeclaredStruct, lay_out
 from probee.compiler.lang.c.scope import Scope, Symbol
 from probee.compiler.lang.c.token import Note
@@ -85,9 +85,11 @@ def is_variadic(node: c_ast.FuncDecl) -> bool:
 
 
 def _no_length(dimension: c_ast.Node, scope: Scope, span: int) -> TypeMismatch:
-    if isinstance(dimension, c_ast.ID) and scope.find(dimension.name) is None:
-        hint = f"Define it, give it to BPF(…, cflags=['-D{dimension.name}=64']), or replace it in the text."
-        return TypeMismatch(f"{dimension.name!r} is not defined: the length of an array must be a constant", span, hint=hint)
+    name = undeclared(dimension, scope)
+    if name is not None:
+        hint = f"Define it, give it to BPF(…, cflags=['-D{name.name}=64']), or replace it in the text."
+        message = f"{name.name!r} is not defined: the length of an array must be a constant"
+        return TypeMismatch(message, span_of(name) or span, hint=hint)
     return TypeMismatch("the length of an array must be a constant", span)
 
 

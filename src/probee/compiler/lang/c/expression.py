@@ -72,7 +72,9 @@ def unknown(low: Lowerer, node: c_ast.ID) -> CompileError:
     if low.scope.constant(node.name) is not None:
         return CompileError(f"'{node.name}' is a constant, which has no address", span_of(node))
     error = UnknownName(f"'{node.name}' is not declared", span_of(node), did_you_mean=similar(low, node.name))
-    if node.name.isupper() and not error.hint:
+    if node.name == "current":
+        error.hint = "The task that runs is (struct task_struct *)bpf_get_current_task()."
+    elif node.name.isupper() and not error.hint:
         error.hint = "Define it, or replace it in the text before BPF() gets that, if it stands for something."
     return error
 

@@ -32,6 +32,7 @@ _MACROS = {
     "____cacheline_aligned": " __attribute__((aligned(64)))", "__always_inline": " inline __attribute__((always_inline))",
     "noinline": " __attribute__((noinline))", "__noinline": " __attribute__((noinline))",
     "__weak": " __attribute__((weak))", "__section": "(x) __attribute__((section(x)))",
+    "BCC_SEC": "(x) __attribute__((section(x)))",
     "__noreturn": " __attribute__((noreturn))",
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from pycparser import c_ast
 
 from probee.compiler.lang.c import basic
 from probee.compiler.lang.c.attribute import attach_attributes
-from probee.compiler.lang.c.constant import compatible, evaluate, first_span, span_of
+from probee.compiler.lang.c.constant import compatible, evaluate, first_span, span_of, undeclared
 from probee.compiler.lang.c.declare import attributes_of, check_assertion, declare_typedef, is_variadic, parameters_of, type_of
 from probee.compiler.lang.c.dialect import MapMacro, expand_dialect
 from probee.compiler.lang.c.parse import Parser
@@ -259,9 +259,10 @@ def _number_in_map(node: c_ast.Decl, part: str, name: str, scope: Scope) -> int:
     value = evaluate(dimension, scope)
     if value is None:
         what = "size" if part == "entries" else "flags"
-        if isinstance(dimension, c_ast.ID) and scope.find(dimension.name) is None:
-            hint = f"Define it, or give it to BPF(…, cflags=['-D{dimension.name}=1024'])."
-            message = f"{dimension.name!r} is not defined: the {what} of map {name!r} must be a constant"
-            raise TypeMismatch(message, span_of(dimension) or span_of(node), hint=hint)
+        unknown = undeclared(dimension, scope)
+        if unknown is not None:
+            hint = f"Define it, or give it to BPF(…, cflags=['-D{unknown.name}=1024'])."
+            message = f"{unknown.name!r} is not defined: the {what} of map {name!r} must be a constant"
+            raise TypeMismatch(message, span_of(unknown) or span_of(node), hint=hint)
         raise TypeMismatch(f"the {what} of map {name!r} must be a constant", span_of(dimension) or span_of(node))
     return value

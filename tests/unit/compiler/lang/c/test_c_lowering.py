@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 
@@ -188,6 +189,10 @@ def test_what_is_copied_behind_a_literal_is_zeros() -> None:
     assert run_c(body, before=before) == ord("o") + ord("c")
 
 
+def test_devices_are_encoded_as_user_space_knows_them() -> None:
+    assert run_c("return new_encode_dev(a << 20 | b);", 8, 300) == os.makedev(8, 300)
+
+
 def test_a_function_s_name_is_text() -> None:
     inner = "static u64 named(u64 a) { const char *name = __func__; return name[0] + a; }"
     assert run_c("return named(sizeof(__FUNCTION__)) + (__func__ + 0)[0];", before=inner) == ord("n") + 2 + ord("f")
@@ -351,7 +356,8 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("u32 k = 1; counts.increment(k); return 0;", "counts", "'counts' is not declared"),
         ("struct request { int a; } *r; r->rq_disk; return 0;", "rq_disk", "Since Linux 5.17 it is q->disk."),
         ("return vfs_read(task);", "vfs_read", "'vfs_read' is a function of the kernel, which no BPF program can call"),
-        ("char text[LENGTH_OF_IT]; return 0;", "LENGTH", "'LENGTH_OF_IT' is not defined: the length of an array"),
+        ("char text[2 * LENGTH_OF_IT]; return 0;", "LENGTH", "'LENGTH_OF_IT' is not defined: the length of an array"),
+        ("return current->pid;", "current", "The task that runs is (struct task_struct *)bpf_get_current_task()."),
         ("return LIMIT_OF_IT;", "LIMIT", "Define it, or replace it in the text before BPF() gets that"),
         ("return bpf_ktime_ns();", "bpf_ktime", "Did you mean: bpf_ktime_get_ns?"),
         ("return bpf_ktime_get_ns(1);", "bpf_ktime", "bpf_ktime_get_ns() takes 0 arguments, not 1"),

@@ -109,6 +109,10 @@ def _header(name: str, tag: str, offset: str) -> str:
     return _getter(name, f"struct {tag} *", "const struct sk_buff *skb", f"(struct {tag} *)(skb->head + skb->{offset})")
 
 
+def _at_offset(name: str, offset: str) -> str:
+    return _getter(name, "unsigned char *", "const struct sk_buff *skb", f"skb->head + skb->{offset}")
+
+
 FUNCTIONS: dict[str, str] = {
     "bpf_log2": """static inline unsigned int bpf_log2(unsigned int v) {
     unsigned int bits = (v > 0xffff) << 4, step;
@@ -151,6 +155,14 @@ FUNCTIONS: dict[str, str] = {
     "ip_hdr": _header("ip_hdr", "iphdr", "network_header"),
     "ipv6_hdr": _header("ipv6_hdr", "ipv6hdr", "network_header"),
     "eth_hdr": _header("eth_hdr", "ethhdr", "mac_header"),
+    "skb_transport_header": _at_offset("skb_transport_header", "transport_header"),
+    "skb_network_header": _at_offset("skb_network_header", "network_header"),
+    "skb_mac_header": _at_offset("skb_mac_header", "mac_header"),
+    "skb_end_pointer": _at_offset("skb_end_pointer", "end"),
+    "skb_tail_pointer": _at_offset("skb_tail_pointer", "tail"),
+    "skb_shinfo": _header("skb_shinfo", "skb_shared_info", "end"),
+    "ip_hdrlen": _getter("ip_hdrlen", "unsigned int", "const struct sk_buff *skb", "ip_hdr(skb)->ihl * 4"),
+    "tcp_hdrlen": _getter("tcp_hdrlen", "unsigned int", "const struct sk_buff *skb", "tcp_hdr(skb)->doff * 4"),
     "skb_rx_queue_recorded": _getter("skb_rx_queue_recorded", "bool", "const struct sk_buff *skb", "skb->queue_mapping != 0"),
     "skb_get_rx_queue": _getter("skb_get_rx_queue", "u16", "const struct sk_buff *skb", "skb->queue_mapping - 1"),
     "skb_get_queue_mapping": _getter("skb_get_queue_mapping", "u16", "const struct sk_buff *skb", "skb->queue_mapping"),
@@ -175,7 +187,18 @@ FUNCTIONS: dict[str, str] = {
     "blk_rq_sectors": _getter("blk_rq_sectors", "unsigned int", "const struct request *rq", "rq->__data_len >> 9"),
     "req_op": _getter("req_op", "unsigned int", "const struct request *rq", "rq->cmd_flags & 0xff"),
     "bio_op": _getter("bio_op", "unsigned int", "const struct bio *bio", "bio->bi_opf & 0xff"),
+    "rq_data_dir": _getter("rq_data_dir", "int", "const struct request *rq", "rq->cmd_flags & 1"),
+    "bio_data_dir": _getter("bio_data_dir", "int", "const struct bio *bio", "bio->bi_opf & 1"),
+    "bio_sectors": _getter("bio_sectors", "unsigned int", "const struct bio *bio", "bio->bi_iter.bi_size >> 9"),
     "op_is_write": _getter("op_is_write", "bool", "unsigned int op", "(op & 1) != 0"),
+    "new_encode_dev": """static inline u32 new_encode_dev(u32 dev) {
+    u32 minor = dev & 0xfffff;
+    return (minor & 0xff) | (dev >> 20) << 8 | (minor & ~0xffu) << 12;
+}""",
+    "huge_encode_dev": _getter("huge_encode_dev", "u64", "u32 dev", "new_encode_dev(dev)"),
+    "__kuid_val": _getter("__kuid_val", "unsigned int", "kuid_t uid", "uid.val"),
+    "__kgid_val": _getter("__kgid_val", "unsigned int", "kgid_t gid", "gid.val"),
+    "task_nice": _getter("task_nice", "int", "const struct task_struct *task", "task->static_prio - 120"),
     "task_pid_nr": _getter("task_pid_nr", "pid_t", "struct task_struct *task", "task->pid"),
     "task_tgid_nr": _getter("task_tgid_nr", "pid_t", "struct task_struct *task", "task->tgid"),
     "ktime_to_ns": _getter("ktime_to_ns", "long long", "ktime_t time", "time"),
