@@ -11,7 +11,8 @@ from probee.compiler.ir.unit import Value
 from probee.compiler.lang.c import convert, memory
 from probee.compiler.lang.c.call import BUILTINS, Builtin, constant, n_arguments
 from probee.compiler.lang.c.constant import span_of
-from probee.compiler.lang.c.expression import lengthen_literal
+from probee.compiler.lang.c.expression import lengthen_literal, store_bytes
+from probee.compiler.lang.c.literal import string_bytes
 from probee.compiler.lang.c.lower import Lowerer
 from probee.compiler.lang.c.value import INT, UNSIGNED, UNSIGNED_LONG, Operand, Place, is_pointer
 from probee.errors import CompileError, TypeMismatch, Unsupported
@@ -49,6 +50,23 @@ def _memcpy(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> 
         target = memory.unmoved(Place(ArrayType(INT, 0, size=size), convert.pointer_value(low, to)))
         source = _memory_place(low, arguments[1], size)
         memory.copy(low, target, memory.unmoved(source), span_of(node))
+    return to
+
+
+def _strcpy(low: Lowerer, node: c_ast.FuncCall, arguments: list[c_ast.Node]) -> Operand:
+    """strcpy(to, "…") and strncpy(to, "…", n), which compilers make copies of a known size of."""
+    name = node.name.name
+    n_arguments(node, arguments, name, 3 if name.endswith("strncpy") else 2)
+    text = arguments[1]
+    if not (isinstance(text, c_ast.Constant) and text.type.endswith("string")):
+        hint = "bpf_probe_read_kernel_str(to, size, from) copies any text, bpf_probe_read_user_str() one of a process."
+        raise Unsupported(f"{name}() takes a literal", span_of(text) or span_of(node), hint=hint)
+    data = string_bytes(text.value, span_of(text)) + b"\0"
+    size = constant(low, arguments[2], "the size") if len(arguments) == 3 else len(data)
+    to = low.operand(arguments[0])
+    target = memory.unmoved(Place(ArrayType(INT, 0, size=size), convert.pointer_value(low, to)))
+    if size:
+        store_bytes(low, memory.writable(low, target, span_of(node)), data[:size].ljust(size, b"\0"), target.offset)
     return to
 
 
@@ -302,6 +320,8 @@ for _name in ("__builtin_memcpy", "memcpy", "__builtin_memmove", "memmove"):
     BUILTINS[_name] = _memcpy
 for _name in ("__builtin_memset", "memset"):
     BUILTINS[_name] = _memset
+for _name in ("__builtin_strcpy", "strcpy", "__builtin_strncpy", "strncpy"):
+    BUILTINS[_name] = _strcpy
 for _name in ("__builtin_memcmp", "memcmp", "__builtin_bcmp"):
     BUILTINS[_name] = _memcmp
 for _name in ("popcount", "ctz", "clz"):

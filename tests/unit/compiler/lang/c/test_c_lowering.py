@@ -170,6 +170,8 @@ def test_what_a_probe_was_given_is_read_from_the_kernel(body: str) -> None:
         ("struct sock { int a; struct { int rmem_alloc; } sk_backlog; };", "((struct sock *)p)->sk_rmem_alloc"),
         ("struct kernfs_node { int a, __parent; };", "((struct kernfs_node *)p)->parent"),
         ("struct mm_struct { int a, mmap_lock; };", "((struct mm_struct *)p)->mmap_sem"),
+        ("struct siginfo { int a; union { struct { int _pid; } _kill; } _sifields; };", "((struct siginfo *)p)->si_pid"),
+        ("struct flowi4 { int a; struct { int flowic_oif; } __fl_common; };", "((struct flowi4 *)p)->flowi4_oif"),
     ],
 )
 def test_members_that_kernels_renamed_are_found_under_their_old_names(structs: str, expression: str) -> None:
@@ -187,6 +189,18 @@ def test_what_is_copied_behind_a_literal_is_zeros() -> None:
         return s.text[0] + s.text[4] + s.text[31] + s.more[2] + s.more[3] + s.more[39];
     """
     assert run_c(body, before=before) == ord("o") + ord("c")
+
+
+def test_literals_are_copied_by_strcpy() -> None:
+    body = """
+        char s[16];
+        __builtin_memset(s, 0xff, sizeof(s));
+        strcpy(s, "abc");
+        strncpy(s + 8, "de", 4);
+        strncpy(s + 12, "fgh", 2);
+        return s[2] == 'c' && s[3] == 0 && s[4] == -1 && s[9] == 'e' && s[10] == 0 && s[11] == 0 && s[13] == 'g' && s[14] == -1;
+    """
+    assert run_c(body) == 1
 
 
 def test_devices_are_encoded_as_user_space_knows_them() -> None:
@@ -358,6 +372,7 @@ def test_a_format_that_the_kernel_does_not_print_is_warned_about() -> None:
         ("return vfs_read(task);", "vfs_read", "'vfs_read' is a function of the kernel, which no BPF program can call"),
         ("char text[2 * LENGTH_OF_IT]; return 0;", "LENGTH", "'LENGTH_OF_IT' is not defined: the length of an array"),
         ("return current->pid;", "current", "The task that runs is (struct task_struct *)bpf_get_current_task()."),
+        ("char s[16]; strcpy(s, task->comm); return 0;", "task->comm", "strcpy() takes a literal"),
         ("return LIMIT_OF_IT;", "LIMIT", "Define it, or replace it in the text before BPF() gets that"),
         ("return bpf_ktime_ns();", "bpf_ktime", "Did you mean: bpf_ktime_get_ns?"),
         ("return bpf_ktime_get_ns(1);", "bpf_ktime", "bpf_ktime_get_ns() takes 0 arguments, not 1"),
