@@ -120,5 +120,8 @@ def may_overlap(left: Root, right: Root, escaped: set[Value]) -> bool:
 
 def _reaches(space: str, root: Root, escaped: set[Value]) -> bool:
     """Return whether a pointer to a space may be one to what is counted from a root of another space."""
-    hidden = root in escaped and (space in FAR or space == "own")
-    return hidden or (space == "own" and space_of(root) == "map")
+    if space not in FAR and space != "own":
+        return False
+    if space_of(root) == "map" or isinstance(root, str):
+        return space == "own"
+    return root in escaped or (space_of(root) in ("stack", "ringbuf") and root.op not in (op.ALLOCA, op.HELPER))

@@ -251,6 +251,21 @@ def test_a_pointer_to_a_variable_or_to_a_map_s_value_reads_and_writes_either() -
     assert struct.unpack_from("<IIQ", value) == (13, 1, 30)
 
 
+def test_what_is_written_through_one_pointer_is_read_through_another_to_the_same_variable() -> None:
+    body = """
+        u32 key = 0;
+        struct v one = { 1, 2 }, two = { 3, 4 }, *p = values.lookup(&key), *q = &two;
+        if (!p) p = &one;
+        if (a & 1) q = &one;
+        u64 before = q->b;
+        p->b = before + 5;
+        return q->b * 10 + one.b;
+    """
+    before = "struct v { u32 a, b; }; BPF_HASH(values, u32, struct v);"
+    assert run_c(body, 1, before=before) == 77
+    assert run_c(body, 2, before=before) == 49
+
+
 def test_pointers_behind_a_pointer_to_a_variable_are_known() -> None:
     run = CRun(PROGRAMS["a cursor in a packet, moved by functions"])
     packet = bytearray(bytes(12) + b"\x08\x00" + bytes(8) + bytes([64, 17]) + bytes(10))
