@@ -6,13 +6,13 @@ The parts (kernelprobe.py, userprobe.py, network.py …) add ways of attaching; 
 from __future__ import annotations
 
 import atexit
-import ctypes as ct
 import os
 
 from probee.bcc.constant import BPFProgType
 from probee.bcc.error import BccError
 from probee.bcc.module import Module, is_queue
 from probee.bcc.utils import as_bytes, as_text
+from probee.kernel.syscalls.poll import wait_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from probee.kernel.programs.program import Program
     from probee.model.spec import ObjectSpec
 
-_epoll_wait = ct.CDLL(None, use_errno=True).epoll_wait
-_epoll_wait.argtypes = (ct.c_int, ct.c_void_p, ct.c_int, ct.c_int)
-_MOST_READY = 256  # that one wait tells of
-_EPOLL_EVENT_BYTES = 16  # struct epoll_event: 12 on x86
 _LIMIT = 1000  # of probes, unless BCC_PROBE_LIMIT says otherwise
 _open_probes = [0]  # in the whole process
 
@@ -226,9 +222,7 @@ class Core:
 
     def _wait(self, kind: str, timeout: float) -> bool:
         """Wait for a buffer to have something, and only until a signal comes: programs look at what it did."""
-        ready = (ct.c_char * (_MOST_READY * _EPOLL_EVENT_BYTES))()
-        limit = max(-1, min(int(timeout), (1 << 31) - 1))
-        return bool(_epoll_wait(self._poll(kind).fileno(), ready, _MOST_READY, limit) > 0)
+        return wait_once(self._poll(kind).fileno(), timeout)
 
     def _deliver(self, buffers: list[Delivery]) -> None:
         for delivery in buffers:

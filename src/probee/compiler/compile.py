@@ -1,7 +1,7 @@
 """compile(text, target): the one file that knows every language.  Text in, ObjectSpec out; nothing of the machine is read.
 
-bpftrace text ──▶ lang/bpftrace ──▶ IR unit ──▶ ir/pipeline ──▶ IR unit ──▶ codegen ──▶ ObjectSpec
-BCC's C       ──▶ lang/c        ──▶
+    bpftrace text ──▶ lang/bpftrace ──▶ IR unit ──▶ ir/pipeline ──▶ IR unit ──▶ codegen ──▶ ObjectSpec
+    BCC's C       ──▶ lang/c        ──▶
 """
 
 from __future__ import annotations

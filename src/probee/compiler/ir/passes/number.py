@@ -228,11 +228,9 @@ class _Numbering:
         if found is None or found is value:
             return None
         number = constant - self._terms(found)[1]
-        return (
-            found
-            if number == 0
-            else self._numbered(Value(op.ADD, value.type, [found, self.const(number, value.type)], None, value.span))
-        )
+        if number == 0:
+            return found
+        return self._numbered(Value(op.ADD, value.type, [found, self.const(number, value.type)], None, value.span))
 
     def _terms(self, value: Value) -> tuple[tuple[object, ...], int]:
         """Return a sum without its constant, as the numbers that it is made of and how often, and the constant."""
