@@ -44,23 +44,25 @@ EINTR = 4
 
 # The machines whose numbers differ from include/uapi/asm-generic/unistd.h.
 _NUMBERS = {
-    "x86_64": (321, 298),
-    "ppc64le": (361, 319),
-    "ppc64": (361, 319),
-    "s390x": (351, 331),
+    "x86_64": (321, 298, 281),
+    "ppc64le": (361, 319, 303),
+    "ppc64": (361, 319, 303),
+    "s390x": (351, 331, 312),
 }
-SYS_BPF, SYS_PERF_EVENT_OPEN = _NUMBERS.get(os.uname().machine, (280, 241))
+SYS_BPF, SYS_PERF_EVENT_OPEN, SYS_EPOLL_PWAIT = _NUMBERS.get(os.uname().machine, (280, 241, 22))
 
 
 def syscall(number: int, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0) -> int:
     """Return what the system call returns, or -errno.  Interrupted calls are made again."""
-    while True:
-        result: int = _syscall(number, a, b, c, d, e, 0)
-        if result != -1:
-            return result
-        errno: int = _get_errno()
-        if errno != EINTR:
-            return -errno
+    while (result := syscall_once(number, a, b, c, d, e)) == -EINTR:
+        pass
+    return result
+
+
+def syscall_once(number: int, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0) -> int:
+    """Return what the system call returns, or -errno: -EINTR for one that a signal ended."""
+    result: int = _syscall(number, a, b, c, d, e, 0)
+    return result if result != -1 else -int(_get_errno())
 
 
 def address_of(buffer: Any) -> int:
