@@ -188,7 +188,13 @@ def _perf_event(type: int, config: int, pid: int, cpu: int) -> int:
     from probee.kernel.syscalls.perf import IOC_ENABLE, perf_event_open, perf_ioctl
 
     fd = perf_event_open(type, config, cpu=cpu, pid=pid, period=(1 << 63) - 1)
-    return fd if fd < 0 else perf_ioctl(fd, IOC_ENABLE) or fd
+    if fd < 0:
+        return fd
+    result = perf_ioctl(fd, IOC_ENABLE)
+    if result < 0:
+        os.close(fd)
+        return result
+    return fd
 
 
 def _close(fd: int) -> int:

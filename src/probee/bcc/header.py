@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LARGEST = 4 << 20
 _BUILT_IN = frozenset((
     "vmlinux.h", "bpf_helpers.h", "bpf_helper_defs.h", "bpf_endian.h", "bpf_tracing.h", "bpf_core_read.h",
 ))  # fmt: skip
@@ -81,4 +80,4 @@ def _find(name: str, places: list[str]) -> str:
 
 def _read(path: str) -> str:
     with open(path, "rb") as file:
-        return file.read(_LARGEST).decode("utf-8", "replace")
+        return file.read().decode("utf-8", "replace")
