@@ -20,7 +20,7 @@ from probee.model.spec import MapType
 
 pytestmark = pytest.mark.kernel
 
-ENOENT = 2
+ENOENT, E2BIG = 2, 7
 
 
 @pytest.fixture
@@ -82,6 +82,11 @@ def test_types_of_arguments_and_results_can_be_set_as_a_library_s() -> None:
     lib.bpf_obj_get.restype = ct.c_int
     assert lib.bpf_obj_get(b"/sys/fs/bpf/nobody/has/this") < 0
     assert ct.get_errno() == ENOENT
+
+
+def test_why_the_kernel_made_no_map_is_told_by_errno() -> None:
+    assert lib.bcc_create_map(MapType.HASH, b"huge", 4, 4, 1 << 31, 0) == -E2BIG
+    assert ct.get_errno() == E2BIG
 
 
 def test_a_function_that_is_not_there_is_told_by_its_name() -> None:

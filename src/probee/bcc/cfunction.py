@@ -12,7 +12,7 @@ import os
 from struct import error as StructError
 from struct import pack_into, unpack_from
 
-from probee.errors import ProbeeError
+from probee.errors import KernelError, ProbeeError
 from probee.kernel.syscalls import link as sys_link
 from probee.kernel.syscalls.bpf import EINVAL, Command, bpf
 from probee.kernel.syscalls.map import map_create
@@ -314,7 +314,7 @@ def _with_errno(made_of: Callable[..., int]) -> Callable[..., int]:
     def call(*words: Any) -> int:
         try:
             result = made_of(*words)
-        except OSError as error:
+        except (OSError, KernelError) as error:
             result = -(error.errno or EINVAL)
         except (ProbeeError, ValueError, StructError):  # a number that the kernel has no room for, too
             result = -EINVAL
